@@ -1,0 +1,11 @@
+//! `relance bench render`.
+
+use crate::{Plan, Report};
+
+/// Measures.
+///
+/// # Errors
+/// What went wrong, in a sentence.
+pub async fn run(_: &Plan) -> Result<Report, String> {
+    Err("under construction".into())
+}

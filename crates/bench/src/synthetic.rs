@@ -1,0 +1,1 @@
+//! Synthetic bases of any size from a seed.

@@ -1,0 +1,1 @@
+//! Runs a journey over its audience.

@@ -1,0 +1,1 @@
+//! The catalogue in memory, with best sellers and relations.

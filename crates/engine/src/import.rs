@@ -1,0 +1,1 @@
+//! Imports in batches with a checkpoint.

@@ -1,0 +1,1 @@
+//! Scores all contacts, and one.

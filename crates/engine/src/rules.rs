@@ -1,0 +1,1 @@
+//! Fields, segments, templates and journeys compiled once and kept.

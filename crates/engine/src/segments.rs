@@ -1,0 +1,1 @@
+//! Builds segments and keeps them true.

@@ -1,0 +1,54 @@
+//! One file per command.
+
+mod bench;
+mod deliver;
+mod demo;
+mod import;
+mod journey;
+mod recommend;
+mod rfm;
+mod segment;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::context::{Common, Failure};
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Everything at once, with a real data set and captured mails
+    Demo(demo::Args),
+    /// Bring contacts, products, orders or events from a file into the database
+    Import(import::Args),
+    /// Score all contacts now and list them
+    Rfm(rfm::Args),
+    /// Look at segments
+    Segment(segment::Args),
+    /// Measure recommendations
+    Recommend(recommend::Args),
+    /// Check and run journeys
+    Journey(journey::Args),
+    /// Hand over messages that wait in the outbox
+    Deliver(deliver::Args),
+    /// Measure, and print one JSON object
+    Bench(bench::Args),
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What stopped it, for printing on standard error.
+pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Demo(args) => demo::run(&args, common).await,
+        Command::Import(args) => import::run(&args, common).await,
+        Command::Rfm(args) => rfm::run(&args, common).await,
+        Command::Segment(args) => segment::run(&args, common).await,
+        Command::Recommend(args) => recommend::run(&args, common).await,
+        Command::Journey(args) => journey::run(&args, common).await,
+        Command::Deliver(args) => deliver::run(&args, common).await,
+        Command::Bench(args) => bench::run(&args, common).await,
+    }
+}

@@ -1,0 +1,7 @@
+//! See `storage::imports`.
+
+use storage::imports::ImportStore;
+
+use crate::Sqlite;
+
+impl ImportStore for Sqlite {}

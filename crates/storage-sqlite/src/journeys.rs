@@ -1,0 +1,7 @@
+//! See `storage::journeys`.
+
+use storage::journeys::JourneyStore;
+
+use crate::Sqlite;
+
+impl JourneyStore for Sqlite {}

@@ -1,0 +1,52 @@
+//! Schema steps, forward only. A step that has been released is never changed; a new one is added.
+
+use rusqlite::Connection;
+use storage::{Result, StoreError};
+
+use crate::pool::driver;
+
+/// Marks the file as ours (`PRAGMA application_id`): "Rlnc".
+const APPLICATION_ID: i32 = 0x526c_6e63;
+
+/// Steps in order; a step's number is its place, from 1.
+const STEPS: &[&str] = &[
+    include_str!("../migrations/0001_base.sql"),
+    include_str!("../migrations/0002_rfm.sql"),
+    include_str!("../migrations/0003_segments.sql"),
+    include_str!("../migrations/0004_recommend.sql"),
+    include_str!("../migrations/0005_journeys.sql"),
+    include_str!("../migrations/0006_outbox.sql"),
+];
+
+/// Brings the schema up to date in one transaction.
+pub(crate) fn run(connection: &mut Connection) -> Result<()> {
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(driver)?;
+    let pragma = |name: &str| -> Result<i32> {
+        transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).map_err(driver)
+    };
+    let (application, version) = (pragma("application_id")?, pragma("user_version")?);
+    let tables: i32 = transaction
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(driver)?;
+    if application != APPLICATION_ID && tables > 0 {
+        return Err(StoreError::Unusable("the file is a SQLite database, but not one of Relance".into()));
+    }
+    let done = usize::try_from(version).unwrap_or(usize::MAX);
+    if done > STEPS.len() {
+        return Err(StoreError::Unusable(format!(
+            "the database has schema {version}, this program knows up to {}: use a newer version of Relance",
+            STEPS.len()
+        )));
+    }
+    for step in &STEPS[done..] {
+        transaction.execute_batch(step).map_err(driver)?;
+    }
+    transaction
+        .execute_batch(&format!(
+            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};",
+            STEPS.len()
+        ))
+        .map_err(driver)?;
+    transaction.commit().map_err(driver)
+}

@@ -1,0 +1,7 @@
+//! See `storage::rfm`.
+
+use storage::rfm::RfmStore;
+
+use crate::Sqlite;
+
+impl RfmStore for Sqlite {}

@@ -1,0 +1,7 @@
+//! See `storage::segments`.
+
+use storage::segments::SegmentStore;
+
+use crate::Sqlite;
+
+impl SegmentStore for Sqlite {}

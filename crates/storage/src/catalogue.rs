@@ -1,0 +1,36 @@
+//! Products, and what was sold and visited of each per day.
+
+use std::future::Future;
+
+use model::{Product, ProductId};
+
+use crate::Result;
+
+/// One product's figures of one UTC day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProductDay {
+    /// Which product.
+    pub product: ProductId,
+    /// Days since 1970-01-01.
+    pub day: i32,
+    /// Units sold.
+    pub units: i64,
+    /// Orders that hold it.
+    pub orders: i64,
+    /// What they brought, in ten-thousandths.
+    pub revenue: i64,
+    /// Visits of its page.
+    pub visits: i64,
+}
+
+/// The catalogue.
+pub trait CatalogueStore {
+    /// All products, by id.
+    fn load_products(&self) -> impl Future<Output = Result<Vec<Product>>> + Send;
+    /// Figures of all products for `first_day <= day < end_day`.
+    fn load_product_days(
+        &self,
+        first_day: i32,
+        end_day: i32,
+    ) -> impl Future<Output = Result<Vec<ProductDay>>> + Send;
+}

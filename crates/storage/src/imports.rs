@@ -1,0 +1,4 @@
+//! Imports: batches of rows with their checkpoint.
+
+/// See the module.
+pub trait ImportStore {}

@@ -1,0 +1,4 @@
+//! Journeys, enrolments, traces, counters.
+
+/// See the module.
+pub trait JourneyStore {}

@@ -1,0 +1,68 @@
+//! The contract that both backends keep, and the row logic that they share.
+//!
+//! Verbs are coarse and of the domain, batches in, batches out; arguments are owned so that a backend can hand them to
+//! its own thread. One trait per aggregate, one file per trait; a backend has a file of the same name.
+
+pub mod catalogue;
+pub mod contacts;
+pub mod error;
+pub mod events;
+pub mod fault;
+pub mod imports;
+pub mod journeys;
+pub mod orders;
+pub mod outbox;
+pub mod rfm;
+pub mod segments;
+pub mod settings;
+
+pub use error::{Result, StoreError};
+
+/// Which of the waiting writers goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Urgency {
+    /// Somebody waits for the answer.
+    Urgent,
+    /// Journeys, delivery.
+    #[default]
+    Normal,
+    /// Imports and rebuilds.
+    Bulk,
+}
+
+/// Everything that the engine asks of a database. One value is one workspace.
+pub trait Storage:
+    contacts::ContactStore
+    + orders::OrderStore
+    + catalogue::CatalogueStore
+    + events::EventStore
+    + imports::ImportStore
+    + settings::SettingsStore
+    + rfm::RfmStore
+    + segments::SegmentStore
+    + journeys::JourneyStore
+    + outbox::OutboxStore
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<T> Storage for T where
+    T: contacts::ContactStore
+        + orders::OrderStore
+        + catalogue::CatalogueStore
+        + events::EventStore
+        + imports::ImportStore
+        + settings::SettingsStore
+        + rfm::RfmStore
+        + segments::SegmentStore
+        + journeys::JourneyStore
+        + outbox::OutboxStore
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}

@@ -1,0 +1,4 @@
+//! RFM state, cut points and history.
+
+/// See the module.
+pub trait RfmStore {}

@@ -1,0 +1,4 @@
+//! Segments and their members.
+
+/// See the module.
+pub trait SegmentStore {}
