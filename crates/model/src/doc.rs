@@ -87,7 +87,9 @@ impl<'input> Reader<'input> {
     fn node(&mut self, event: Event<'input>, at: Place, depth: usize) -> Result<Node, Problem> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
-            return Err(Problem::new("doc.too_large", format!("more than {NODES_MAX} values in one file")).at(at));
+            return Err(
+                Problem::new("doc.too_large", format!("more than {NODES_MAX} values in one file")).at(at)
+            );
         }
         if depth > DEPTH_MAX {
             return Err(Problem::new("doc.too_deep", format!("nested more than {DEPTH_MAX} deep")).at(at));
@@ -125,7 +127,9 @@ impl<'input> Reader<'input> {
                 _ => return Err(Problem::new("doc.syntax", "a key must be a plain text").at(at)),
             };
             if entries.iter().any(|entry| entry.key == key) {
-                return Err(Problem::new("doc.duplicate_key", format!("`{key}` stands twice")).field(key).at(at));
+                return Err(Problem::new("doc.duplicate_key", format!("`{key}` stands twice"))
+                    .field(key)
+                    .at(at));
             }
             let (event, value_at) = self.next()?;
             let value = self.node(event, value_at, depth + 1)?;
@@ -224,9 +228,10 @@ impl Node {
         match &self.data {
             Data::Null => Json::Null,
             Data::Bool(b) => Json::Bool(*b),
-            Data::Number(text) => {
-                text.trim_start_matches('+').parse::<Number>().map_or_else(|_| Json::String(text.clone()), Json::Number)
-            }
+            Data::Number(text) => text
+                .trim_start_matches('+')
+                .parse::<Number>()
+                .map_or_else(|_| Json::String(text.clone()), Json::Number),
             Data::Text(text) => Json::String(text.clone()),
             Data::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
             Data::Map(entries) => {
@@ -293,9 +298,8 @@ impl<'a> Fields<'a> {
     pub fn required(&mut self, key: &'static str) -> Result<&'a Node, Problem> {
         let place = self.place;
         let path = self.path_of(key);
-        self.optional(key).ok_or_else(|| {
-            Problem::new("doc.missing", format!("`{key}` is missing")).field(path).at(place)
-        })
+        self.optional(key)
+            .ok_or_else(|| Problem::new("doc.missing", format!("`{key}` is missing")).field(path).at(place))
     }
 
     /// An optional text.
@@ -331,7 +335,8 @@ impl<'a> Fields<'a> {
         self.optional(key)
             .map(|node| {
                 node.integer().ok_or_else(|| {
-                    node.problem("doc.type", format!("expected a whole number, found {}", node.kind())).field(path)
+                    node.problem("doc.type", format!("expected a whole number, found {}", node.kind()))
+                        .field(path)
                 })
             })
             .transpose()
@@ -381,7 +386,10 @@ mod tests {
         assert_eq!(inner.get("when").unwrap().text(), Some("yes"));
         assert_eq!(inner.place, Place { line: 4, column: 5 });
         assert_eq!(doc.to_json().to_string(), r#"{"a":1,"b":["x",{"c":"1","when":"yes"}]}"#);
-        assert_eq!(parse("{\"a\": [1, null, true]}").unwrap().to_json().to_string(), r#"{"a":[1,null,true]}"#);
+        assert_eq!(
+            parse("{\"a\": [1, null, true]}").unwrap().to_json().to_string(),
+            r#"{"a":[1,null,true]}"#
+        );
     }
 
     #[test]

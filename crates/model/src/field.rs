@@ -222,8 +222,11 @@ impl Value {
                 chosen.iter().try_for_each(|option| known(option, options))
             }
             (Self::Text(option), FieldType::Radio { options }) => known(option, options),
-            _ => Err(Problem::new("field.type", format!("{self} does not fit a field of type {}", kind.word()))
-                .value(self)),
+            _ => Err(Problem::new(
+                "field.type",
+                format!("{self} does not fit a field of type {}", kind.word()),
+            )
+            .value(self)),
         }
     }
 }
@@ -248,14 +251,11 @@ pub fn parse_date(text: &str) -> Option<i32> {
     if text.len() != 10 {
         return None;
     }
-    Timestamp::parse(text, &crate::Zone::UTC)
-        .ok()
-        .map(Timestamp::day_utc)
-        .or_else(|| {
-            let date: jiff::civil::Date = text.parse().ok()?;
-            let epoch = jiff::civil::date(1970, 1, 1);
-            epoch.until(date).ok().map(|span| span.get_days())
-        })
+    Timestamp::parse(text, &crate::Zone::UTC).ok().map(Timestamp::day_utc).or_else(|| {
+        let date: jiff::civil::Date = text.parse().ok()?;
+        let epoch = jiff::civil::date(1970, 1, 1);
+        epoch.until(date).ok().map(|span| span.get_days())
+    })
 }
 
 /// `YYYY-MM-DD` of days since 1970-01-01.
@@ -305,7 +305,10 @@ pub fn parse_email(text: &str) -> Result<String, Problem> {
 pub fn parse_phone(text: &str) -> Result<String, Problem> {
     let compact: String = text.chars().filter(|c| !c.is_whitespace() && !"-.()/".contains(*c)).collect();
     let digits = compact.strip_prefix('+').or_else(|| compact.strip_prefix("00")).unwrap_or_default();
-    if (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0') {
+    if (8..=15).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && !digits.starts_with('0')
+    {
         return Ok(format!("+{digits}"));
     }
     Err(Problem::new("phone.invalid", format!("`{text}` is not an international phone number"))
@@ -319,7 +322,8 @@ mod tests {
 
     #[test]
     fn values_by_type() {
-        let radio = FieldType::Radio { options: vec![FieldOption { id: "red".into(), label: Localized::default() }] };
+        let radio =
+            FieldType::Radio { options: vec![FieldOption { id: "red".into(), label: Localized::default() }] };
         let small = FieldType::Integer { min: Some(0), max: Some(9) };
         for (text, kind, out) in [
             ("abc", &FieldType::Text, "abc"),

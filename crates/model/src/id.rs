@@ -62,12 +62,10 @@ impl Slug {
         if ok {
             return Ok(Self(text.to_owned()));
         }
-        Err(Problem::new("slug.invalid", format!("`{text}` is not a usable name"))
-            .value(text)
-            .cure(format!(
-                "use 1 to {} lower-case letters, digits, `-` or `_`, as in `rfm-high`",
-                Self::LEN_MAX
-            )))
+        Err(Problem::new("slug.invalid", format!("`{text}` is not a usable name")).value(text).cure(format!(
+            "use 1 to {} lower-case letters, digits, `-` or `_`, as in `rfm-high`",
+            Self::LEN_MAX
+        )))
     }
 
     /// The text.

@@ -55,20 +55,20 @@ impl Amount {
         }
         let fraction = fraction.trim_end_matches('0');
         if fraction.len() > 4 {
-            return Err(Problem::new(
-                "amount.too_precise",
-                format!("`{text}` has more than four decimals"),
-            )
-            .value(text)
-            .cure("round it to four decimals"));
+            return Err(Problem::new("amount.too_precise", format!("`{text}` has more than four decimals"))
+                .value(text)
+                .cure("round it to four decimals"));
         }
         let mut value: i64 = 0;
         for b in whole.bytes() {
             value = value * 10 + i64::from(b - b'0');
             if value > Self::UNITS_MAX {
-                return Err(Problem::new("amount.too_large", format!("`{text}` is beyond ±{}", Self::UNITS_MAX))
-                    .value(text)
-                    .cure("check the column: is this an amount?"));
+                return Err(Problem::new(
+                    "amount.too_large",
+                    format!("`{text}` is beyond ±{}", Self::UNITS_MAX),
+                )
+                .value(text)
+                .cure("check the column: is this an amount?"));
             }
         }
         let mut scaled = value * Self::SCALE;

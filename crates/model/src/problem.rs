@@ -88,6 +88,7 @@ impl Problem {
 
     /// With the refused value.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand in numbers and texts alike")]
     pub fn value(mut self, value: impl ToString) -> Self {
         let text = value.to_string();
         let short: String = text.chars().take(Self::VALUE_LEN_MAX).collect();

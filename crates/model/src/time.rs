@@ -275,9 +275,10 @@ impl Period {
         if self.months != 0 {
             let zoned = at.to_jiff().to_zoned(TimeZone::UTC);
             let span = jiff::Span::new().months(self.months.saturating_mul(sign).clamp(-119_988, 119_988));
-            at = zoned.checked_add(span).map_or(if sign < 0 { Timestamp::MIN } else { Timestamp::MAX }, |z| {
-                Timestamp::from_jiff(z.timestamp())
-            });
+            at =
+                zoned.checked_add(span).map_or(if sign < 0 { Timestamp::MIN } else { Timestamp::MAX }, |z| {
+                    Timestamp::from_jiff(z.timestamp())
+                });
         }
         at.plus(self.micros.saturating_mul(i64::from(sign)))
     }
@@ -297,7 +298,9 @@ impl fmt::Display for Period {
         }
         f.write_str("P")?;
         let (years, months) = (self.months / 12, self.months % 12);
-        for (n, unit) in [(i64::from(years), "Y"), (i64::from(months), "M"), (self.micros / Timestamp::DAY, "D")] {
+        for (n, unit) in
+            [(i64::from(years), "Y"), (i64::from(months), "M"), (self.micros / Timestamp::DAY, "D")]
+        {
             if n != 0 {
                 write!(f, "{n}{unit}")?;
             }

@@ -10,7 +10,13 @@ use storage_sqlite::{Options, Sqlite};
 #[derive(Args)]
 pub struct Common {
     /// Where the data is: sqlite:PATH
-    #[arg(long, global = true, env = "RELANCE_DATABASE", default_value = "sqlite:relance.db", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "RELANCE_DATABASE",
+        default_value = "sqlite:relance.db",
+        value_name = "URL"
+    )]
     pub database: String,
     /// The instant to take for now, as in 2026-11-22T08:00:00Z (naive times are in UTC)
     #[arg(long, global = true, value_name = "INSTANT")]
@@ -98,11 +104,14 @@ impl Common {
     /// `database.url` when the address is none that we know; what the backend says.
     pub fn open(&self) -> Result<Sqlite, Failure> {
         let Some(path) = self.database.strip_prefix("sqlite:") else {
-            return Err(Problem::new("database.url", format!("`{}` is not a database address", self.database))
-                .field("--database")
-                .value(&self.database)
-                .cure("use sqlite:PATH, as in sqlite:relance.db")
-                .into());
+            return Err(Problem::new(
+                "database.url",
+                format!("`{}` is not a database address", self.database),
+            )
+            .field("--database")
+            .value(&self.database)
+            .cure("use sqlite:PATH, as in sqlite:relance.db")
+            .into());
         };
         Ok(Sqlite::open(PathBuf::from(path), Options::default())?)
     }

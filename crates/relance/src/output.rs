@@ -60,9 +60,11 @@ impl Listing {
                 .iter()
                 .zip(&widths)
                 .zip(&self.numeric)
-                .map(|((cell, width), numeric)| {
-                    if *numeric { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-                })
+                .map(
+                    |((cell, width), numeric)| {
+                        if *numeric { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+                    },
+                )
                 .collect();
             writeln!(out, "{}", cells.join("  ").trim_end())?;
         }
@@ -90,15 +92,16 @@ impl Listing {
             .rows
             .iter()
             .map(|row| {
-                let object = self.columns.iter().zip(row).zip(&self.numeric).map(|((column, cell), numeric)| {
-                    let number = numeric.then(|| cell.parse::<serde_json::Number>().ok()).flatten();
-                    let value = match number {
-                        Some(number) => serde_json::Value::Number(number),
-                        None if *numeric && cell.is_empty() => serde_json::Value::Null,
-                        None => serde_json::Value::String(cell.clone()),
-                    };
-                    ((*column).to_owned(), value)
-                });
+                let object =
+                    self.columns.iter().zip(row).zip(&self.numeric).map(|((column, cell), numeric)| {
+                        let number = numeric.then(|| cell.parse::<serde_json::Number>().ok()).flatten();
+                        let value = match number {
+                            Some(number) => serde_json::Value::Number(number),
+                            None if *numeric && cell.is_empty() => serde_json::Value::Null,
+                            None => serde_json::Value::String(cell.clone()),
+                        };
+                        ((*column).to_owned(), value)
+                    });
                 serde_json::Value::Object(object.collect())
             })
             .collect();

@@ -71,8 +71,11 @@ impl RefPath {
     pub fn from_node(node: &Node) -> Result<Option<Self>, Problem> {
         let Some(path) = node.get("ref") else { return Ok(None) };
         if let Some(extra) = node.entries().unwrap_or_default().iter().find(|entry| entry.key != "ref") {
-            return Err(Problem::new("doc.unknown_key", format!("`{}` is not known beside `ref`", extra.key))
-                .at(extra.place));
+            return Err(Problem::new(
+                "doc.unknown_key",
+                format!("`{}` is not known beside `ref`", extra.key),
+            )
+            .at(extra.place));
         }
         let text = path.text().unwrap_or_default();
         Self::parse(text).map(Some).map_err(|problem| problem.at(path.place))

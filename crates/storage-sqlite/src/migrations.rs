@@ -26,9 +26,8 @@ pub(crate) fn run(connection: &mut Connection) -> Result<()> {
         transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).map_err(driver)
     };
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);
-    let tables: i32 = transaction
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(driver)?;
+    let tables: i32 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(driver)?;
     if application != APPLICATION_ID && tables > 0 {
         return Err(StoreError::Unusable("the file is a SQLite database, but not one of Relance".into()));
     }

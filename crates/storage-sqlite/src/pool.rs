@@ -189,7 +189,7 @@ fn run_group(connection: &mut Connection, group: Vec<Job>) {
     let committed = transaction.commit();
     storage::fault::point("sqlite.after_commit");
     for tell in done {
-        tell(committed.as_ref().map(|()| ()).map_err(|error| map(error)));
+        tell(committed.as_ref().map(|_| ()).map_err(map));
     }
 }
 
@@ -221,6 +221,7 @@ fn connect(path: &Path, options: &Options) -> Result<Connection> {
 }
 
 /// The driver's error in our terms.
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 pub(crate) fn driver(error: rusqlite::Error) -> StoreError {
     map(&error)
 }

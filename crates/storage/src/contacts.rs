@@ -30,7 +30,11 @@ pub trait ContactStore {
         identifiers: Vec<(IdentifierKind, String)>,
     ) -> impl Future<Output = Result<Vec<Option<ContactId>>>> + Send;
     /// The next contacts after `after` in order of id, at most `limit`; empty at the end.
-    fn scan_contacts(&self, after: ContactId, limit: usize) -> impl Future<Output = Result<Vec<Contact>>> + Send;
+    fn scan_contacts(
+        &self,
+        after: ContactId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Contact>>> + Send;
     /// The number of contacts and the greatest id given so far.
     fn count_contacts(&self) -> impl Future<Output = Result<(u64, ContactId)>> + Send;
 }

@@ -50,12 +50,8 @@ pub enum Name {
 /// # Errors
 /// See [`Failure`].
 pub async fn run(args: &Args, _: &Common) -> Result<ExitCode, Failure> {
-    let plan = bench::Plan {
-        size: args.size,
-        seed: args.seed,
-        keep: args.keep.clone(),
-        smtp: args.smtp.clone(),
-    };
+    let plan =
+        bench::Plan { size: args.size, seed: args.seed, keep: args.keep.clone(), smtp: args.smtp.clone() };
     let measured = match args.name {
         Name::Import => bench::import::run(&plan).await,
         Name::Rfm => bench::rfm::run(&plan).await,
