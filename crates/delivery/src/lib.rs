@@ -1,1 +1,9 @@
-//! Under construction.
+//! From the outbox to the mailbox: renders what was decided, asks the sending rules once more, builds the mail, hands it
+//! over under a promise that is kept when the process dies, and records what became of it.
+
+pub mod links;
+pub mod mailbox;
+pub mod mime;
+
+pub use links::{Keys, Links};
+pub use mailbox::Mailbox;
