@@ -1,1 +1,137 @@
 //! See `storage::events`.
+
+use std::collections::HashMap;
+
+use model::{ContactId, Event, Timestamp};
+use rusqlite::{Connection, OptionalExtension};
+use storage::{Result, events::EventStore};
+
+use crate::{
+    Sqlite,
+    pool::driver,
+    rows::{from_json, inconsistent, take_numbers, text},
+};
+
+impl EventStore for Sqlite {
+    async fn load_events(
+        &self,
+        contacts: Vec<ContactId>,
+        kinds: Vec<String>,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Event>> {
+        self.read(move |connection| {
+            let names = kind_names(connection)?;
+            let wanted: Option<Vec<i64>> = (!kinds.is_empty())
+                .then(|| names.iter().filter(|(_, name)| kinds.contains(name)).map(|(id, _)| *id).collect());
+            if wanted.as_ref().is_some_and(Vec::is_empty) {
+                return Ok(Vec::new());
+            }
+            load(connection, &contacts, wanted.as_deref(), (since, until), &names)
+        })
+        .await
+    }
+}
+
+fn load(
+    connection: &Connection,
+    contacts: &[ContactId],
+    wanted: Option<&[i64]>,
+    (since, until): (Timestamp, Timestamp),
+    names: &HashMap<i64, String>,
+) -> Result<Vec<Event>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT at, kind_id, received_at, message_id, properties FROM events
+             WHERE contact_id = ?1 AND at >= ?2 AND at < ?3 ORDER BY at, event_no",
+        )
+        .map_err(driver)?;
+    let mut events = Vec::new();
+    for contact in contacts {
+        let mut rows = statement.query((contact.0, since.0, until.0)).map_err(driver)?;
+        while let Some(row) = rows.next().map_err(driver)? {
+            let kind: i64 = row.get(1).map_err(driver)?;
+            if wanted.is_some_and(|wanted| !wanted.contains(&kind)) {
+                continue;
+            }
+            let at: i64 = row.get(0).map_err(driver)?;
+            let name = names
+                .get(&kind)
+                .ok_or_else(|| inconsistent("events", format!("{contact}, {at}"), "its kind is unknown"))?;
+            let properties = text(row, 4).map_err(driver)?;
+            events.push(Event {
+                contact: *contact,
+                at: Timestamp(at),
+                received_at: Timestamp(row.get(2).map_err(driver)?),
+                kind: name.clone(),
+                message_id: row.get(3).map_err(driver)?,
+                properties: if properties.is_empty() {
+                    serde_json::Map::new()
+                } else {
+                    from_json("events", format!("{contact}, {at}"), properties)?
+                },
+            });
+        }
+    }
+    Ok(events)
+}
+
+/// Names of all kinds of events by their number.
+pub(crate) fn kind_names(connection: &Connection) -> Result<HashMap<i64, String>> {
+    let mut statement = connection.prepare_cached("SELECT kind_id, name FROM event_kinds").map_err(driver)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(driver)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(driver)
+}
+
+/// The number of a kind; a new one when it is not known yet.
+pub(crate) fn kind_id(connection: &Connection, name: &str) -> Result<u32> {
+    let known = connection
+        .prepare_cached("SELECT kind_id FROM event_kinds WHERE name = ?1")
+        .map_err(driver)?
+        .query_row([name], |row| row.get(0))
+        .optional()
+        .map_err(driver)?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    let id = take_numbers(connection, "kind", 1)? as u32;
+    connection
+        .prepare_cached("INSERT INTO event_kinds (kind_id, name) VALUES (?1, ?2)")
+        .map_err(driver)?
+        .execute((id, name))
+        .map_err(driver)?;
+    Ok(id)
+}
+
+/// The columns of an event that are written as they are.
+pub(crate) struct EventRow<'a> {
+    pub(crate) contact: ContactId,
+    pub(crate) at: Timestamp,
+    pub(crate) no: i64,
+    pub(crate) kind: u32,
+    pub(crate) received_at: Timestamp,
+    pub(crate) message_id: Option<&'a str>,
+    /// JSON object; empty when there are none.
+    pub(crate) properties: &'a str,
+}
+
+/// Writes an event. Its message id is claimed by the caller.
+pub(crate) fn insert(connection: &Connection, event: &EventRow<'_>) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO events (contact_id, at, event_no, kind_id, received_at, message_id, properties)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .map_err(driver)?
+        .execute((
+            event.contact.0,
+            event.at.0,
+            event.no,
+            event.kind,
+            event.received_at.0,
+            event.message_id,
+            event.properties,
+        ))
+        .map_err(driver)?;
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! One workspace in one SQLite file: WAL, one writer thread with group commit, readers in parallel.
 
+mod caches;
 mod catalogue;
 mod contacts;
 mod events;
@@ -10,7 +11,9 @@ mod orders;
 mod outbox;
 mod pool;
 mod rfm;
+mod rows;
 mod segments;
 mod settings;
+mod writer;
 
 pub use pool::{Options, Sqlite};

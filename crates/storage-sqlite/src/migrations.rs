@@ -18,8 +18,14 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0006_outbox.sql"),
 ];
 
-/// Brings the schema up to date in one transaction.
+/// Brings the schema up to date in one transaction; takes no lock when it is.
 pub(crate) fn run(connection: &mut Connection) -> Result<()> {
+    let number = |name: &str| -> Result<i32> {
+        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).map_err(driver)
+    };
+    if (number("application_id")?, number("user_version")?) == (APPLICATION_ID, STEPS.len() as i32) {
+        return Ok(());
+    }
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(driver)?;
     let pragma = |name: &str| -> Result<i32> {

@@ -2,14 +2,19 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, Transaction};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use storage::{Result, StoreError, Urgency};
 use tokio::sync::{Semaphore, oneshot};
+
+use crate::{
+    caches::Caches,
+    writer::{Queue, Task},
+};
 
 /// How to open a database.
 #[derive(Clone, Copy, Debug)]
@@ -28,26 +33,28 @@ impl Default for Options {
     }
 }
 
-/// Most writes that are joined into one physical transaction.
-const GROUP_MAX: usize = 64;
+/// Size of the write-ahead log, in pages of 4 KiB, at which it is moved into the file: a greater log spares writing the
+/// same page again and again while much is written, and costs disk space and a longer opening after a crash.
+const LOG_PAGES: u32 = 16_384;
 
-type Job = Box<dyn FnOnce(&Transaction<'_>) -> Done + Send>;
-/// Tells the caller after the commit, with the commit's own error if it failed.
-type Done = Box<dyn FnOnce(std::result::Result<(), StoreError>) + Send>;
+/// Prepared statements kept per connection.
+const STATEMENTS: usize = 256;
 
-/// A workspace in a SQLite file. Clones share the file.
+/// A workspace in a SQLite file. Clones share the file; when the last one goes, waiting writes are done, the
+/// write-ahead log is moved into the file, and the file is closed.
 #[derive(Clone)]
 pub struct Sqlite {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     path: PathBuf,
     options: Options,
-    writers: [mpsc::Sender<Job>; 3],
-    wake: mpsc::Sender<()>,
+    queue: Arc<Queue>,
+    writer: Option<thread::JoinHandle<()>>,
     idle_readers: Mutex<Vec<Connection>>,
     reader_permits: Arc<Semaphore>,
+    pub(crate) caches: Caches,
 }
 
 impl Sqlite {
@@ -58,25 +65,23 @@ impl Sqlite {
     /// [`StoreError::DiskFull`], or what the driver says.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
-        let mut writer = connect(&path, &options)?;
+        let mut writer = connect_writer(&path, &options)?;
         crate::migrations::run(&mut writer)?;
-        let (urgent, urgent_jobs) = mpsc::channel();
-        let (normal, normal_jobs) = mpsc::channel();
-        let (bulk, bulk_jobs) = mpsc::channel();
-        let (wake, woken) = mpsc::channel();
-        let queues = [urgent_jobs, normal_jobs, bulk_jobs];
-        thread::Builder::new()
+        let queue = Arc::new(Queue::default());
+        let theirs = Arc::clone(&queue);
+        let writer = thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write_loop(writer, &queues, &woken))
+            .spawn(move || theirs.serve(writer))
             .map_err(|error| StoreError::Driver(error.to_string()))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 path,
                 options,
-                writers: [urgent, normal, bulk],
-                wake,
+                queue,
+                writer: Some(writer),
                 idle_readers: Mutex::new(Vec::new()),
-                reader_permits: Arc::new(Semaphore::new(options.readers)),
+                reader_permits: Arc::new(Semaphore::new(options.readers.max(1))),
+                caches: Caches::default(),
             }),
         })
     }
@@ -87,7 +92,11 @@ impl Sqlite {
         &self.inner.path
     }
 
-    /// Runs a query on a reader, off the async threads.
+    pub(crate) fn caches(&self) -> &Caches {
+        &self.inner.caches
+    }
+
+    /// Runs a query on a reader, off the async threads. All that it reads is as of one moment.
     ///
     /// # Errors
     /// What the query says.
@@ -103,20 +112,20 @@ impl Sqlite {
             .map_err(|error| StoreError::Driver(error.to_string()))?;
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let idle = inner.idle_readers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
-            let connection = match idle {
-                Some(connection) => connection,
-                None => connect(&inner.path, &inner.options)?,
-            };
-            let answer = query(&connection);
-            inner.idle_readers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(connection);
-            answer
+            inner.with_reader(query)
         })
         .await
-        .map_err(|error| StoreError::Driver(error.to_string()))?
+        .map_err(|error| StoreError::Driver(format!("a query has failed: {error}")))?
+    }
+
+    /// Runs a query on a reader, on this thread, beside the number of readers that [`Sqlite::read`] keeps to: for the
+    /// helper threads of one query.
+    pub(crate) fn read_here<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.inner.with_reader(query)
     }
 
     /// Runs a change on the writer. It is committed, and on disk, when this returns; on an error nothing of it remains.
+    /// A change once handed over is done, even when its caller stops waiting.
     ///
     /// # Errors
     /// What the change says, or why the commit failed.
@@ -126,107 +135,85 @@ impl Sqlite {
         F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     {
         let (tell, told) = oneshot::channel();
-        let job: Job = Box::new(move |transaction| {
-            let answer = in_savepoint(transaction, change);
-            Box::new(move |committed| {
-                // The caller may have gone; what was committed stays committed.
-                drop(tell.send(committed.and(answer)));
-            })
-        });
-        let gone = || StoreError::Driver("the writer thread has stopped".into());
-        self.inner.writers[urgency as usize].send(job).map_err(|_| gone())?;
-        self.inner.wake.send(()).map_err(|_| gone())?;
-        told.await.map_err(|_| gone())?
+        self.inner.queue.push(urgency, Task::new(change, tell));
+        told.await.map_err(|_| StoreError::Driver("the writer thread has stopped".into()))?
     }
 }
 
-fn in_savepoint<T>(
-    transaction: &Transaction<'_>,
-    change: impl FnOnce(&Transaction<'_>) -> Result<T>,
-) -> Result<T> {
-    transaction.execute_batch("SAVEPOINT job").map_err(driver)?;
-    let answer = change(transaction);
-    let end = if answer.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
-    transaction.execute_batch(end).map_err(driver)?;
-    answer
+impl Inner {
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_reader<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let idle = self.idle().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect_reader(&self.path, &self.options)?,
+        };
+        // One read transaction: one snapshot for all queries in it, and no lock to take for each of them.
+        let transaction =
+            Transaction::new_unchecked(&connection, TransactionBehavior::Deferred).map_err(driver)?;
+        let answer = query(&transaction);
+        drop(transaction);
+        let mut idle = self.idle();
+        if idle.len() < self.options.readers {
+            idle.push(connection);
+        }
+        answer
+    }
 }
 
-fn write_loop(mut connection: Connection, queues: &[mpsc::Receiver<Job>; 3], woken: &mpsc::Receiver<()>) {
-    while woken.recv().is_ok() {
-        let mut group: Vec<Job> = Vec::new();
-        // One wake-up was sent per job: the first is taken, the others are drained with their jobs.
-        for queue in queues {
-            while group.len() < GROUP_MAX
-                && let Ok(job) = queue.try_recv()
-            {
-                group.push(job);
-            }
-            // A bulk job is long: it goes alone, so that an urgent one waits for one of them at most.
-            if !group.is_empty() {
-                break;
-            }
-        }
-        for _ in 1..group.len() {
-            let _ = woken.try_recv();
-        }
-        if !group.is_empty() {
-            run_group(&mut connection, group);
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.idle().clear();
+        self.queue.close();
+        if let Some(writer) = self.writer.take()
+            && writer.thread().id() != thread::current().id()
+        {
+            drop(writer.join());
         }
     }
 }
 
-fn run_group(connection: &mut Connection, group: Vec<Job>) {
-    let transaction = match connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate) {
-        Ok(transaction) => transaction,
-        Err(error) => {
-            drop(group); // each caller learns that its answer never came
-            tracing_line(&error);
-            return;
-        }
-    };
-    let done: Vec<Done> = group.into_iter().map(|job| job(&transaction)).collect();
-    storage::fault::point("sqlite.before_commit");
-    let committed = transaction.commit();
-    storage::fault::point("sqlite.after_commit");
-    for tell in done {
-        tell(committed.as_ref().map(|_| ()).map_err(map));
-    }
-}
-
-fn tracing_line(error: &rusqlite::Error) {
-    eprintln!("database: {error}");
-}
-
-fn connect(path: &Path, options: &Options) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_URI;
+fn connect(path: &Path, options: &Options, flags: OpenFlags) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags).map_err(driver)?;
     connection.busy_timeout(options.busy_timeout).map_err(driver)?;
-    connection.set_prepared_statement_cache_capacity(256);
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection
         .execute_batch(&format!(
-            "PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = FULL;
-             PRAGMA foreign_keys = OFF;
-             PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -{};
-             PRAGMA mmap_size = 8589934592;
-             PRAGMA journal_size_limit = 67108864;",
+            "PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{};",
             options.cache_kib
         ))
         .map_err(driver)?;
     Ok(connection)
 }
 
-/// The driver's error in our terms.
-#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
-pub(crate) fn driver(error: rusqlite::Error) -> StoreError {
-    map(&error)
+fn connect_writer(path: &Path, options: &Options) -> Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = connect(path, options, flags)?;
+    connection
+        .execute_batch(&format!(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA wal_autocheckpoint = {LOG_PAGES};
+             PRAGMA journal_size_limit = 67108864;"
+        ))
+        .map_err(driver)?;
+    Ok(connection)
 }
 
-fn map(error: &rusqlite::Error) -> StoreError {
+fn connect_reader(path: &Path, options: &Options) -> Result<Connection> {
+    // Not opened read-only: the first reader of a log left by a crash must be able to recover it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = connect(path, options, flags)?;
+    connection.execute_batch("PRAGMA query_only = ON;").map_err(driver)?;
+    Ok(connection)
+}
+
+/// The driver's error in our terms.
+pub(crate) fn driver(error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode;
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::DiskFull,
@@ -235,7 +222,9 @@ fn map(error: &rusqlite::Error) -> StoreError {
             StoreError::Unusable(format!("the file is not a usable database: {error}"))
         }
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            StoreError::Unusable(format!("the database file cannot be opened for writing: {error}"))
+            StoreError::Unusable(format!(
+                "the database file cannot be opened for writing: {error} — check that its folder exists and that you may write there"
+            ))
         }
         _ => StoreError::Driver(error.to_string()),
     }

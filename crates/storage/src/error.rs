@@ -3,7 +3,7 @@
 use model::Problem;
 
 /// Why a verb failed. Nothing that was acknowledged before is lost by any of these.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk is full: make room, run again.
     #[error("the disk is full: make room and run the command again; what was acknowledged is kept")]

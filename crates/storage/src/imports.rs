@@ -3,9 +3,7 @@
 
 use std::{collections::HashMap, future::Future};
 
-use model::{
-    AddressStatus, Amount, Consent, Currency, OrderStatus, Problem, Slug, Timestamp, Value,
-};
+use model::{AddressStatus, Amount, Consent, Currency, OrderStatus, Problem, Slug, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -252,10 +250,7 @@ impl ImportBatch {
     /// An empty batch.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self {
-            now,
-            ..Self::default()
-        }
+        Self { now, ..Self::default() }
     }
 
     /// The batch's short name for a product, by the shop's own id of it.
@@ -376,10 +371,7 @@ pub trait ImportStore {
     /// it on an error. An item that cannot be taken is refused alone.
     fn import(&self, batch: ImportBatch) -> impl Future<Output = Result<ImportOutcome>> + Send;
     /// Where an import stands.
-    fn load_checkpoint(
-        &self,
-        key: String,
-    ) -> impl Future<Output = Result<Option<Checkpoint>>> + Send;
+    fn load_checkpoint(&self, key: String) -> impl Future<Output = Result<Option<Checkpoint>>> + Send;
     /// Forgets where an import stands: the next one begins at the first row.
     fn drop_checkpoint(&self, key: String) -> impl Future<Output = Result<()>> + Send;
 }

@@ -4,6 +4,7 @@
 //! its own thread. One trait per aggregate, one file per trait; a backend has a file of the same name.
 
 pub mod catalogue;
+pub mod codec;
 pub mod contacts;
 pub mod error;
 pub mod events;

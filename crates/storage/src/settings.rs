@@ -64,21 +64,11 @@ pub struct Definition {
 /// Small named values, JSON, and definitions.
 pub trait SettingsStore {
     /// The value of a setting.
-    fn load_setting(
-        &self,
-        key: String,
-    ) -> impl Future<Output = Result<Option<serde_json::Value>>> + Send;
+    fn load_setting(&self, key: String) -> impl Future<Output = Result<Option<serde_json::Value>>> + Send;
     /// Sets it.
-    fn save_setting(
-        &self,
-        key: String,
-        value: serde_json::Value,
-    ) -> impl Future<Output = Result<()>> + Send;
+    fn save_setting(&self, key: String, value: serde_json::Value) -> impl Future<Output = Result<()>> + Send;
     /// The last version of each definition of a kind, by slug.
-    fn load_definitions(
-        &self,
-        kind: DefinitionKind,
-    ) -> impl Future<Output = Result<Vec<Definition>>> + Send;
+    fn load_definitions(&self, kind: DefinitionKind) -> impl Future<Output = Result<Vec<Definition>>> + Send;
     /// One version of a definition.
     fn load_definition(
         &self,

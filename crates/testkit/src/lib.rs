@@ -1,1 +1,50 @@
-//! Under construction.
+//! What tests share: databases that vanish, builders of small things, and the conformance tests that every backend
+//! must pass.
+
+mod fixture;
+
+pub use fixture::{at, cart, contact, dated, event, order, product};
+
+use std::path::{Path, PathBuf};
+
+use storage_sqlite::{Options, Sqlite};
+use tempfile::TempDir;
+
+/// An empty database in a folder of its own, which goes when this goes.
+pub struct Store {
+    /// The database. Clone it freely; the folder must outlive the clones.
+    pub db: Sqlite,
+    folder: TempDir,
+}
+
+impl std::ops::Deref for Store {
+    type Target = Sqlite;
+    fn deref(&self) -> &Sqlite {
+        &self.db
+    }
+}
+
+impl Store {
+    /// The folder, for other files of the test.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The file, for a second opening or a command line (`sqlite:PATH`).
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.db.path().to_path_buf()
+    }
+}
+
+/// An empty database.
+///
+/// # Panics
+/// When the machine has no room for temporary files: a test can do nothing then.
+#[must_use]
+pub fn store() -> Store {
+    let folder = TempDir::new().expect("a temporary folder");
+    let db = Sqlite::open(folder.path().join("relance.db"), Options::default()).expect("a new database");
+    Store { db, folder }
+}

@@ -62,9 +62,8 @@ fn packages() -> Vec<Value> {
 /// Whether one of the alternatives of an SPDX expression is allowed in all its parts.
 fn is_allowed(expression: &str) -> bool {
     let flat = expression.replace(['(', ')'], " ").replace('/', " OR ");
-    flat.split(" OR ").any(|alternative| {
-        alternative.split(" AND ").all(|licence| LICENCES.contains(&licence.trim()))
-    })
+    flat.split(" OR ")
+        .any(|alternative| alternative.split(" AND ").all(|licence| LICENCES.contains(&licence.trim())))
 }
 
 #[test]

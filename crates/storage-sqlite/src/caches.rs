@@ -1,0 +1,30 @@
+//! What is looked up for nearly every row and never changes once it is committed: numbers of products and of kinds of
+//! events by name. Filled after commits only, so that a name of a change that was undone never gets in.
+
+use std::{
+    collections::HashMap,
+    sync::{PoisonError, RwLock},
+};
+
+/// Numbers by name.
+#[derive(Default)]
+pub(crate) struct Names(RwLock<HashMap<String, u32>>);
+
+impl Names {
+    pub(crate) fn get(&self, name: &str) -> Option<u32> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    }
+
+    pub(crate) fn add(&self, names: impl IntoIterator<Item = (String, u32)>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(names);
+    }
+}
+
+/// Of one open database.
+#[derive(Default)]
+pub(crate) struct Caches {
+    /// Products by the shop's own id.
+    pub(crate) products: Names,
+    /// Kinds of events.
+    pub(crate) kinds: Names,
+}

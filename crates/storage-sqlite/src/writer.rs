@@ -1,0 +1,197 @@
+//! The writer thread. It takes waiting changes, the most urgent first, runs each in a savepoint of its own, and commits
+//! several of them at once: one wait for the disk serves them all. A caller hears of success only after the commit.
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use storage::{Result, StoreError, Urgency};
+use tokio::sync::oneshot;
+
+use crate::pool::driver;
+
+/// Most changes that are joined into one transaction.
+const GROUP_MAX: usize = 64;
+
+/// A change that waits, with its caller. It is run once, and its caller is told once.
+pub(crate) trait Waiting: Send {
+    /// Does the change; whether it went well is kept for the caller.
+    fn run(&mut self, transaction: &Transaction<'_>) -> Result<()>;
+    /// Tells the caller, after the commit or when there will be none.
+    fn tell(self: Box<Self>, committed: Result<()>);
+}
+
+/// A change of one type.
+pub(crate) struct Task<T, F> {
+    change: Option<F>,
+    answer: Option<Result<T>>,
+    caller: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Task<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+{
+    pub(crate) fn new(change: F, caller: oneshot::Sender<Result<T>>) -> Box<dyn Waiting> {
+        Box::new(Self { change: Some(change), answer: None, caller })
+    }
+}
+
+impl<T: Send, F> Waiting for Task<T, F>
+where
+    F: FnOnce(&Transaction<'_>) -> Result<T> + Send,
+{
+    fn run(&mut self, transaction: &Transaction<'_>) -> Result<()> {
+        let Some(change) = self.change.take() else { return Ok(()) };
+        // A change that panics is undone like one that fails; the thread must live on for the others.
+        let answer = catch_unwind(AssertUnwindSafe(|| change(transaction))).unwrap_or_else(|panic| {
+            Err(StoreError::Driver(format!("a change has failed: {}", reason(&*panic))))
+        });
+        let outcome = answer.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.answer = Some(answer);
+        outcome
+    }
+
+    fn tell(self: Box<Self>, committed: Result<()>) {
+        let answer = match (committed, self.answer) {
+            // Its own error says more than that of the commit.
+            (_, Some(Err(error))) | (Err(error), _) => Err(error),
+            (Ok(()), Some(Ok(answer))) => Ok(answer),
+            (Ok(()), None) => Err(StoreError::Driver("the change was not run".into())),
+        };
+        // The caller may have gone; what was committed stays committed.
+        drop(self.caller.send(answer));
+    }
+}
+
+fn reason(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panic")
+}
+
+#[derive(Default)]
+struct Lanes {
+    waiting: [VecDeque<Box<dyn Waiting>>; 3],
+    closed: bool,
+}
+
+impl Lanes {
+    fn take(&mut self, urgency: Urgency) -> Option<Box<dyn Waiting>> {
+        self.waiting[urgency as usize].pop_front()
+    }
+}
+
+/// Changes that wait.
+#[derive(Default)]
+pub(crate) struct Queue {
+    lanes: Mutex<Lanes>,
+    wake: Condvar,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(&self, urgency: Urgency, task: Box<dyn Waiting>) {
+        self.lock().waiting[urgency as usize].push_back(task);
+        self.wake.notify_one();
+    }
+
+    /// No more will come: the thread does what waits, and ends.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    /// The most urgent change, waiting for one; none when the queue is closed and empty.
+    fn first(&self) -> Option<(Urgency, Box<dyn Waiting>)> {
+        let mut lanes = self.lock();
+        loop {
+            for urgency in [Urgency::Urgent, Urgency::Normal, Urgency::Bulk] {
+                if let Some(task) = lanes.take(urgency) {
+                    return Some((urgency, task));
+                }
+            }
+            if lanes.closed {
+                return None;
+            }
+            lanes = self.wake.wait(lanes).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// What else goes into the transaction after a change of this urgency. After an urgent one only urgent ones, so
+    /// that it does not wait for others; a bulk one is long and goes alone.
+    fn next(&self, after: Urgency) -> Option<(Urgency, Box<dyn Waiting>)> {
+        if after == Urgency::Bulk {
+            return None;
+        }
+        let mut lanes = self.lock();
+        if let Some(task) = lanes.take(Urgency::Urgent) {
+            return Some((Urgency::Urgent, task));
+        }
+        if after == Urgency::Urgent {
+            return None;
+        }
+        lanes.take(Urgency::Normal).map(|task| (Urgency::Normal, task))
+    }
+
+    /// The thread: until the queue is closed and empty.
+    pub(crate) fn serve(&self, mut connection: Connection) {
+        while let Some((urgency, first)) = self.first() {
+            self.run_group(&mut connection, urgency, first);
+        }
+        // A failure here costs nothing: the log is read at the next opening.
+        drop(connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);"));
+    }
+
+    fn run_group(&self, connection: &mut Connection, urgency: Urgency, first: Box<dyn Waiting>) {
+        let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(transaction) => transaction,
+            Err(error) => return first.tell(Err(driver(error))),
+        };
+        let mut done: Vec<Box<dyn Waiting>> = Vec::new();
+        let mut next = Some((urgency, first));
+        while let Some((urgency, mut task)) = next.take() {
+            let outcome = run_in_savepoint(&transaction, &mut *task);
+            done.push(task);
+            if let Err(error) = outcome {
+                // A full or failing disk makes SQLite undo the whole transaction, and with it the others' work.
+                drop(transaction);
+                return tell(done, &Err(error));
+            }
+            if done.len() < GROUP_MAX {
+                next = self.next(urgency);
+            }
+        }
+        storage::fault::point("sqlite.before_commit");
+        let committed = transaction.commit().map_err(driver);
+        storage::fault::point("sqlite.after_commit");
+        tell(done, &committed);
+    }
+}
+
+fn tell(done: Vec<Box<dyn Waiting>>, committed: &Result<()>) {
+    for task in done {
+        task.tell(committed.clone());
+    }
+}
+
+/// Fails when the transaction cannot go on; a change that fails by itself is undone, and its caller told later.
+fn run_in_savepoint(transaction: &Transaction<'_>, task: &mut dyn Waiting) -> Result<()> {
+    transaction.execute_batch("SAVEPOINT job").map_err(driver)?;
+    let outcome = task.run(transaction);
+    if transaction.is_autocommit() {
+        return outcome.and(Err(StoreError::Driver("a change has ended the transaction".into())));
+    }
+    let end = if outcome.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
+    transaction.execute_batch(end).map_err(driver)
+}
