@@ -1,5 +1,33 @@
 //! The condition language: parse, type-check, evaluate, and *when could this flip next*.
+//!
+//! * [`Condition`]: a typed tree of `all`, `any`, `not` and leaves over a contact's fields, consents, RFM, lists,
+//!   segments, carts, what it did, and data of earlier nodes. Parsed once against a [`Schema`].
+//! * [`evaluate()`]: member or not at an instant, and the next instant at which time alone can change that.
+//! * [`ProductCondition`]: the same operators over a product's fields.
+//! * [`Test`]: one comparison, for whoever has a value and an operator.
+//!
+//! The language is described in `docs/segments.md`, whose examples are parsed by a test.
 
+pub mod activity;
+pub mod condition;
+pub mod dates;
+pub mod evaluate;
+pub mod operator;
+mod parse;
+mod parse_activity;
+mod parse_leaf;
+pub mod product;
 pub mod reference;
+pub mod schema;
+pub mod test;
 
-pub use reference::{Data, Operand, RefPath};
+pub use activity::{Activity, CartCondition, Entries, Entry, Filter, Measure, Products, Window};
+pub use condition::{Condition, Leaf, Reads, Tree};
+pub use evaluate::{Facts, Outcome, evaluate};
+pub use model::Problems;
+pub use operator::{Kind, Operator};
+pub use parse::{ANNIVERSARY_DAYS_MAX, LEAVES_MAX, VALUES_MAX, ValueType};
+pub use product::{PRODUCT_FIELDS, ProductCondition, product_field};
+pub use reference::{Data, NoData, Operand, RefPath};
+pub use schema::{Known, Refs, Schema, Scope};
+pub use test::{Moment, Right, Test, Tests, compare};

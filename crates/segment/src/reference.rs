@@ -16,6 +16,9 @@ pub enum Operand {
     Literal(Value),
     /// Data of an earlier node, of the contact or of the trigger.
     Ref(RefPath),
+    /// As `Ref`, but of a list (tags, options) only the entries that begin with a text, as in
+    /// `{ref: trigger.product.tags, starting_with: "color:"}`.
+    RefStarting(RefPath, String),
     /// The instant of evaluation.
     Now,
     /// The day of evaluation in the workspace's zone.
@@ -69,8 +72,15 @@ impl RefPath {
     /// # Errors
     /// `ref.invalid`, `doc.unknown_key`.
     pub fn from_node(node: &Node) -> Result<Option<Self>, Problem> {
+        Self::from_node_but(node, &["ref"])
+    }
+
+    /// As [`RefPath::from_node`], with these keys allowed.
+    fn from_node_but(node: &Node, keys: &[&str]) -> Result<Option<Self>, Problem> {
         let Some(path) = node.get("ref") else { return Ok(None) };
-        if let Some(extra) = node.entries().unwrap_or_default().iter().find(|entry| entry.key != "ref") {
+        if let Some(extra) =
+            node.entries().unwrap_or_default().iter().find(|e| !keys.contains(&e.key.as_str()))
+        {
             return Err(Problem::new(
                 "doc.unknown_key",
                 format!("`{}` is not known beside `ref`", extra.key),
@@ -85,6 +95,30 @@ impl RefPath {
     #[must_use]
     pub fn parts(&self) -> &[String] {
         &self.0
+    }
+}
+
+impl Operand {
+    /// Reads `{ref: path}` and `{ref: path, starting_with: text}`; none when the node is something else.
+    ///
+    /// # Errors
+    /// `ref.invalid`, `doc.unknown_key`, `doc.type`.
+    pub fn reference(node: &Node) -> Result<Option<Self>, Problem> {
+        let Some(path) = RefPath::from_node_but(node, &["ref", "starting_with"])? else { return Ok(None) };
+        let Some(start) = node.get("starting_with") else { return Ok(Some(Self::Ref(path))) };
+        let start = start
+            .text()
+            .ok_or_else(|| start.problem("doc.type", "expected a text").field("starting_with"))?;
+        Ok(Some(Self::RefStarting(path, start.to_owned())))
+    }
+
+    /// The path of a reference.
+    #[must_use]
+    pub const fn path(&self) -> Option<&RefPath> {
+        match self {
+            Self::Ref(path) | Self::RefStarting(path, _) => Some(path),
+            Self::Literal(_) | Self::Now | Self::Today => None,
+        }
     }
 }
 
