@@ -1,5 +1,5 @@
-//! What is looked up for nearly every row and never changes once it is committed: numbers of products and of kinds of
-//! events by name. Filled after commits only, so that a name of a change that was undone never gets in.
+//! What is looked up for nearly every row and never changes once it is committed: numbers of products by
+//! the shop's own id. Filled after commits only, so that a name of a change that was undone never gets in.
 
 use std::{
     collections::HashMap,
@@ -25,6 +25,4 @@ impl Names {
 pub(crate) struct Caches {
     /// Products by the shop's own id.
     pub(crate) products: Names,
-    /// Kinds of events.
-    pub(crate) kinds: Names,
 }

@@ -1,22 +1,187 @@
 //! See `storage::imports`.
 
+mod contacts;
+mod currency;
+mod orders;
+mod products;
+mod refunds;
+mod rest;
+
+use std::collections::HashMap;
+
+use model::{ContactId, Line, Problem, ProductId, Timestamp};
+use rusqlite::{Connection, OptionalExtension};
 use storage::{
-    Result, StoreError,
-    imports::{Checkpoint, ImportBatch, ImportOutcome, ImportStore},
+    Result, Urgency,
+    imports::{
+        Checkpoint, Code, ContactKey, ImportBatch, ImportLine, ImportOutcome, ImportStore, ItemKind, Refusal,
+    },
 };
 
-use crate::Sqlite;
+use crate::{
+    Sqlite,
+    catalogue::DayDeltas,
+    pool::driver,
+    rows::{from_json, to_json},
+};
+
+/// Longest id of the shop that is taken, in bytes.
+const ID_LEN_MAX: usize = 255;
 
 impl ImportStore for Sqlite {
-    async fn import(&self, _: ImportBatch) -> Result<ImportOutcome> {
-        Err(StoreError::Driver("under construction".into()))
+    async fn import(&self, batch: ImportBatch) -> Result<ImportOutcome> {
+        let known: Vec<Option<ProductId>> =
+            batch.codes().iter().map(|code| self.caches().products.get(code).map(ProductId)).collect();
+        let (outcome, named) =
+            self.write(Urgency::Bulk, move |transaction| run(transaction, batch, known)).await?;
+        self.caches().products.add(named);
+        Ok(outcome)
     }
 
-    async fn load_checkpoint(&self, _: String) -> Result<Option<Checkpoint>> {
-        Err(StoreError::Driver("under construction".into()))
+    async fn load_checkpoint(&self, key: String) -> Result<Option<Checkpoint>> {
+        self.read(move |connection| {
+            let json: Option<String> = connection
+                .query_row("SELECT value FROM import_checkpoints WHERE key = ?1", [&key], |row| row.get(0))
+                .optional()
+                .map_err(driver)?;
+            json.map(|json| from_json("import_checkpoints", &key, &json)).transpose()
+        })
+        .await
     }
 
-    async fn drop_checkpoint(&self, _: String) -> Result<()> {
-        Err(StoreError::Driver("under construction".into()))
+    async fn drop_checkpoint(&self, key: String) -> Result<()> {
+        self.write(Urgency::Urgent, move |transaction| {
+            transaction.execute("DELETE FROM import_checkpoints WHERE key = ?1", [&key]).map_err(driver)?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Products by name that are now certain to exist.
+type Named = Vec<(String, u32)>;
+
+fn run(
+    connection: &Connection,
+    mut batch: ImportBatch,
+    known: Vec<Option<ProductId>>,
+) -> Result<(ImportOutcome, Named)> {
+    let (contacts, products) = (std::mem::take(&mut batch.contacts), std::mem::take(&mut batch.products));
+    let (orders, refunds) = (std::mem::take(&mut batch.orders), std::mem::take(&mut batch.refunds));
+    let (carts, events) = (std::mem::take(&mut batch.carts), std::mem::take(&mut batch.events));
+    let mut work = Work {
+        connection,
+        now: batch.now,
+        codes: batch.codes(),
+        products: known,
+        contacts: HashMap::new(),
+        named: Named::new(),
+        visited: HashMap::new(),
+        days: DayDeltas::default(),
+        money: currency::Currencies::load(connection)?,
+        totals: orders::TotalsDeltas::default(),
+        outcome: ImportOutcome::default(),
+    };
+    work.take_contacts(contacts)?;
+    work.take_products(products)?;
+    work.take_orders(orders)?;
+    work.take_refunds(refunds)?;
+    work.take_carts(carts)?;
+    work.take_events(events)?;
+    work.totals.write(connection)?;
+    work.days.write(connection)?;
+    let (outcome, named) = (work.outcome, work.named);
+    if let Some(checkpoint) = &batch.checkpoint {
+        connection
+            .prepare_cached(
+                "INSERT INTO import_checkpoints (key, value) VALUES (?1, ?2)
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            )
+            .map_err(driver)?
+            .execute((&checkpoint.key, to_json(checkpoint)?))
+            .map_err(driver)?;
+    }
+    storage::fault::point("import.before_commit");
+    Ok((outcome, named))
+}
+
+/// A batch at work inside its transaction.
+struct Work<'a> {
+    connection: &'a Connection,
+    now: Timestamp,
+    codes: &'a [String],
+    /// By code; none until it is asked for.
+    products: Vec<Option<ProductId>>,
+    /// Those that were asked for so far.
+    contacts: HashMap<ContactKey, ContactId>,
+    named: Named,
+    /// Products that events named so far.
+    visited: HashMap<String, ProductId>,
+    days: DayDeltas,
+    money: currency::Currencies,
+    totals: orders::TotalsDeltas,
+    outcome: ImportOutcome,
+}
+
+impl Work<'_> {
+    fn refuse(&mut self, kind: ItemKind, index: usize, problem: Problem) {
+        let tally = match kind {
+            ItemKind::Contact => &mut self.outcome.contacts,
+            ItemKind::Product => &mut self.outcome.products,
+            ItemKind::Order => &mut self.outcome.orders,
+            ItemKind::Refund => &mut self.outcome.refunds,
+            ItemKind::Cart => &mut self.outcome.carts,
+            ItemKind::Event => &mut self.outcome.events,
+        };
+        if problem.is_error() {
+            tally.refused += 1;
+        }
+        self.outcome.refusals.push(Refusal { kind, index, problem });
+    }
+
+    /// The product of a code; made when it is not known yet.
+    fn product(&mut self, code: Code) -> Result<ProductId> {
+        if let Some(Some(id)) = self.products.get(code.index()) {
+            return Ok(*id);
+        }
+        let name = &self.codes[code.index()];
+        let id = self.product_named(name)?;
+        self.products[code.index()] = Some(id);
+        Ok(id)
+    }
+
+    fn lines(&mut self, given: &[ImportLine], lines: &mut Vec<Line>) -> Result<()> {
+        lines.clear();
+        for line in given {
+            lines.push(Line {
+                product: self.product(line.product)?,
+                quantity: line.quantity,
+                unit_price: self.money.convert(line.unit_price),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// An id of the shop must be there, and short enough for a key.
+fn check_id(field: &'static str, id: &str) -> std::result::Result<(), Problem> {
+    if id.is_empty() {
+        return Err(Problem::new("import.no_id", format!("{field} is empty"))
+            .field(field)
+            .cure("give each row its id"));
+    }
+    if id.len() > ID_LEN_MAX {
+        return Err(Problem::new("import.long_id", format!("{field} is longer than {ID_LEN_MAX} bytes"))
+            .field(field)
+            .value(id)
+            .cure("check the column: is this an id?"));
+    }
+    Ok(())
+}
+
+fn check_key(key: &ContactKey) -> std::result::Result<(), Problem> {
+    match key {
+        ContactKey::ExternalId(id) => check_id("contact", id),
+        ContactKey::Email(email) => check_id("email", email),
     }
 }

@@ -1,6 +1,7 @@
 //! What tests share: databases that vanish, builders of small things, and the conformance tests that every backend
 //! must pass.
 
+pub mod conformance;
 mod fixture;
 
 pub use fixture::{at, cart, contact, dated, event, order, product};
@@ -47,4 +48,17 @@ pub fn store() -> Store {
     let folder = TempDir::new().expect("a temporary folder");
     let db = Sqlite::open(folder.path().join("relance.db"), Options::default()).expect("a new database");
     Store { db, folder }
+}
+
+/// Runs a test's async part.
+///
+/// # Panics
+/// When no runtime can be made: a test can do nothing then.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
 }

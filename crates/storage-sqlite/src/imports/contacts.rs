@@ -1,0 +1,207 @@
+//! Contacts of a batch: found by an identifier, made or changed.
+
+use model::{Consent, Contact, ContactId, Problem, Timestamp};
+use storage::{
+    Result, StoreError,
+    contacts::IdentifierKind,
+    imports::{ContactKey, ContactPatch, ItemKind},
+};
+
+use super::{Work, check_id};
+use crate::{
+    contacts::{claim, insert, load_one, owner, release, update},
+    rows::take_numbers,
+};
+
+impl Work<'_> {
+    pub(super) fn take_contacts(&mut self, patches: Vec<ContactPatch>) -> Result<()> {
+        for (index, patch) in patches.into_iter().enumerate() {
+            if let Err(problem) = self.take_contact(patch)? {
+                self.refuse(ItemKind::Contact, index, problem);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_contact(&mut self, patch: ContactPatch) -> Result<std::result::Result<(), Problem>> {
+        for (field, id) in [("external_id", &patch.external_id), ("email", &patch.email)] {
+            if let Some(id) = id
+                && let Err(problem) = check_id(field, id)
+            {
+                return Ok(Err(problem));
+            }
+        }
+        let find = |kind, value: &Option<String>| match value {
+            Some(value) => owner(self.connection, kind, value),
+            None => Ok(None),
+        };
+        let by_external = find(IdentifierKind::ExternalId, &patch.external_id)?;
+        let by_email = find(IdentifierKind::Email, &patch.email)?;
+        if patch.external_id.is_none() && patch.email.is_none() {
+            return Ok(Err(Problem::new(
+                "contact.no_identifier",
+                "the contact has neither an id nor an email address",
+            )
+            .field("external_id")
+            .cure("map a column to external_id or to email")));
+        }
+        let known = match (by_external, by_email) {
+            (Some(id), Some(other)) if id != other => return Ok(Err(taken(&patch))),
+            (Some(id), _) => Some(id),
+            (None, Some(id)) => Some(id),
+            (None, None) => None,
+        };
+        let Some(id) = known else {
+            let created_at = patch.created_at.unwrap_or(self.now);
+            let mut contact = self.fresh_contact(created_at)?;
+            apply(&mut contact, &patch);
+            self.claim_all(&contact)?;
+            insert(self.connection, &contact)?;
+            self.outcome.contacts.new += 1;
+            return Ok(Ok(()));
+        };
+        let before = self.contact(id)?;
+        if let (Some(given), Some(stored)) = (&patch.external_id, &before.external_id)
+            && given != stored
+        {
+            return Ok(Err(taken(&patch)));
+        }
+        let mut contact = before.clone();
+        apply(&mut contact, &patch);
+        if let Some(created_at) = patch.created_at {
+            contact.created_at = created_at;
+        }
+        if contact == before {
+            self.outcome.contacts.known += 1;
+            return Ok(Ok(()));
+        }
+        contact.updated_at = contact.updated_at.max(self.now);
+        self.release_changed(&before, &contact)?;
+        self.claim_all(&contact)?;
+        update(self.connection, &contact)?;
+        self.outcome.contacts.changed += 1;
+        Ok(Ok(()))
+    }
+
+    fn contact(&self, id: ContactId) -> Result<Contact> {
+        load_one(self.connection, id)?
+            .ok_or_else(|| crate::rows::inconsistent("identifiers", id, "the contact does not exist"))
+    }
+
+    fn fresh_contact(&self, created_at: Timestamp) -> Result<Contact> {
+        let id = ContactId(take_numbers(self.connection, "contact", 1)?);
+        Ok(Contact { id, created_at, updated_at: self.now, ..Contact::default() })
+    }
+
+    /// A phone number may be shared by a family: it points to the first who gave it.
+    fn claim_all(&self, contact: &Contact) -> Result<()> {
+        for (kind, value) in identifiers(contact) {
+            let Some(value) = value else { continue };
+            let ours = claim(self.connection, kind, value, contact.id)?;
+            if !ours && kind != IdentifierKind::Phone {
+                return Err(StoreError::Refused(
+                    Problem::new("contact.identifier_taken", "the identifier belongs to another contact")
+                        .value(value),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn release_changed(&self, before: &Contact, after: &Contact) -> Result<()> {
+        for ((kind, old), (_, new)) in identifiers(before).into_iter().zip(identifiers(after)) {
+            if let Some(old) = old
+                && Some(old) != new
+            {
+                release(self.connection, kind, old, before.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The contact that an order, a cart or an event names; made when it is not known yet, first seen at `at`.
+    pub(super) fn contact_named(&mut self, key: ContactKey, at: Timestamp) -> Result<ContactId> {
+        if let Some(id) = self.contacts.get(&key) {
+            return Ok(*id);
+        }
+        let (kind, value) = match &key {
+            ContactKey::ExternalId(id) => (IdentifierKind::ExternalId, id),
+            ContactKey::Email(email) => (IdentifierKind::Email, email),
+        };
+        let id = match owner(self.connection, kind, value)? {
+            Some(id) => id,
+            None => {
+                let mut contact = self.fresh_contact(at)?;
+                match &key {
+                    ContactKey::ExternalId(id) => contact.external_id = Some(id.clone()),
+                    ContactKey::Email(email) => contact.email = Some(email.clone()),
+                }
+                self.claim_all(&contact)?;
+                insert(self.connection, &contact)?;
+                self.outcome.contacts.new += 1;
+                contact.id
+            }
+        };
+        self.contacts.insert(key, id);
+        Ok(id)
+    }
+}
+
+fn taken(patch: &ContactPatch) -> Problem {
+    Problem::new("contact.identifier_taken", "the email address belongs to a contact with another id")
+        .field("email")
+        .value(patch.email.clone().unwrap_or_default())
+        .cure("give each address to one contact only, or leave it out for this one")
+}
+
+fn identifiers(contact: &Contact) -> [(IdentifierKind, Option<&str>); 3] {
+    [
+        (IdentifierKind::ExternalId, contact.external_id.as_deref()),
+        (IdentifierKind::Email, contact.email.as_deref()),
+        (IdentifierKind::Phone, contact.phone.as_deref()),
+    ]
+}
+
+/// What is given overwrites, what is absent stays.
+fn apply(contact: &mut Contact, patch: &ContactPatch) {
+    let texts = [
+        (&mut contact.external_id, &patch.external_id),
+        (&mut contact.email, &patch.email),
+        (&mut contact.phone, &patch.phone),
+        (&mut contact.first_name, &patch.first_name),
+        (&mut contact.last_name, &patch.last_name),
+        (&mut contact.country, &patch.country),
+        (&mut contact.locale, &patch.locale),
+        (&mut contact.time_zone, &patch.time_zone),
+    ];
+    for (field, given) in texts {
+        if given.is_some() {
+            field.clone_from(given);
+        }
+    }
+    contact.email_status = patch.email_status.unwrap_or(contact.email_status);
+    contact.birth_date = patch.birth_date.or(contact.birth_date);
+    for consent in &patch.consents {
+        answer(&mut contact.consents, consent);
+    }
+    for list in &patch.lists {
+        if let Err(place) = contact.lists.binary_search(list) {
+            contact.lists.insert(place, list.clone());
+        }
+    }
+    for (field, value) in &patch.fields {
+        match value {
+            Some(value) => contact.fields.insert(field.clone(), value.clone()),
+            None => contact.fields.remove(field),
+        };
+    }
+}
+
+/// One answer per purpose: the latest; of two of the same instant the one that came last.
+fn answer(consents: &mut Vec<Consent>, given: &Consent) {
+    match consents.iter_mut().find(|consent| consent.purpose == given.purpose) {
+        Some(stored) if given.at >= stored.at => stored.clone_from(given),
+        Some(_) => {}
+        None => consents.push(given.clone()),
+    }
+}

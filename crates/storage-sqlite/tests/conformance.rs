@@ -1,0 +1,3 @@
+//! SQLite keeps the contract.
+
+testkit::conformance!(testkit::store());

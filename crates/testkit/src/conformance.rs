@@ -1,0 +1,77 @@
+//! The tests that every backend must pass, generic over the contract. A backend's own test file calls
+//! [`conformance!`](crate::conformance) with a function that makes an empty database.
+
+mod base;
+mod refunds;
+mod rules;
+
+pub use base::*;
+pub use refunds::*;
+pub use rules::*;
+
+use storage::{
+    catalogue::CatalogueStore, contacts::ContactStore, events::EventStore, imports::ImportStore,
+    orders::OrderStore, settings::SettingsStore,
+};
+
+/// What the base aggregates need.
+pub trait Base:
+    ContactStore
+    + OrderStore
+    + CatalogueStore
+    + EventStore
+    + ImportStore
+    + SettingsStore
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<T> Base for T where
+    T: ContactStore
+        + OrderStore
+        + CatalogueStore
+        + EventStore
+        + ImportStore
+        + SettingsStore
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Runs the conformance tests: one `#[test]` each, over what the expression makes (something that derefs to the backend
+/// and keeps it alive).
+#[macro_export]
+macro_rules! conformance {
+    ($make:expr) => {
+        $crate::conformance!(@each $make;
+            import_makes_everything_once
+            contacts_keep_what_is_absent
+            contacts_are_refused_alone
+            prices_follow_their_time
+            last_carts_by_state
+            events_are_known_by_their_message
+            orders_can_be_scanned
+            checkpoints_come_with_their_rows
+            definitions_get_versions
+            currencies_are_refused_or_converted
+            refunds_reduce_their_order
+            cancellations_find_their_orders
+            totals_follow_orders
+            product_days_fold
+        );
+    };
+    (@each $make:expr; $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let store = $make;
+                $crate::block_on($crate::conformance::$name(&*store));
+            }
+        )*
+    };
+}
