@@ -4,6 +4,10 @@
 pub mod links;
 pub mod mailbox;
 pub mod mime;
+pub mod smtp;
+pub mod transport;
 
 pub use links::{Keys, Links};
 pub use mailbox::Mailbox;
+pub use smtp::{Smtp, SmtpConfig};
+pub use transport::{Answer, Lane, Mail, Transport};

@@ -1,0 +1,98 @@
+//! What carries mails: a transport has lanes (connections), a lane hands over one mail at a time and says what became
+//! of it.
+
+use std::{future::Future, sync::Arc};
+
+use model::{ContactId, Timestamp};
+use storage::outbox::{MessageId, SendPoint};
+
+/// A mail that is ready to leave.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// Its message.
+    pub id: MessageId,
+    /// What it shares with the others of its node.
+    pub send: Arc<SendPoint>,
+    /// To whom.
+    pub contact: ContactId,
+    /// The name it is addressed to; may be empty.
+    pub to_name: String,
+    /// The address it goes to.
+    pub to: String,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// When it leaves.
+    pub date: Timestamp,
+    /// The locale it was written in.
+    pub locale: String,
+    /// Its subject.
+    pub subject: String,
+    /// The page, where the transport asks for it ([`Transport::KEEPS_PAGES`]); else empty.
+    pub html: String,
+    /// What travels.
+    pub bytes: Vec<u8>,
+}
+
+/// What became of a mail that was handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The other side took it, and said so.
+    Taken {
+        /// Its words.
+        detail: String,
+    },
+    /// Not now.
+    Temporary {
+        /// A stable code.
+        reason: &'static str,
+        /// The words of the other side.
+        detail: String,
+    },
+    /// Never.
+    Permanent {
+        /// A stable code.
+        reason: &'static str,
+        /// The words of the other side.
+        detail: String,
+        /// Whether the other side says that there is no such mailbox.
+        no_mailbox: bool,
+    },
+    /// It was sent in full, and no answer came: nobody knows.
+    Doubtful {
+        /// In a sentence.
+        detail: String,
+    },
+    /// The other side cannot be reached or wants nothing from us at all. Says nothing about the mail, which was not
+    /// handed over.
+    Unavailable {
+        /// A stable code.
+        reason: &'static str,
+        /// What is wrong, with what to do where that is known.
+        detail: String,
+    },
+}
+
+/// A way for mails to leave.
+pub trait Transport: Send + Sync + 'static {
+    /// One connection.
+    type Lane: Lane;
+    /// Whether it wants [`Mail::html`].
+    const KEEPS_PAGES: bool;
+    /// How many lanes to open.
+    fn lanes(&self) -> usize;
+    /// Makes a lane; connects when it is first used.
+    fn lane(&self) -> Self::Lane;
+    /// Called once when nothing more follows.
+    ///
+    /// # Errors
+    /// What could not be finished, in a sentence.
+    fn finish(&self) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// One connection of a transport.
+pub trait Lane: Send + 'static {
+    /// Hands a mail over.
+    fn hand_over(&mut self, mail: &Mail) -> impl Future<Output = Answer> + Send;
+    /// Says good-bye.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
