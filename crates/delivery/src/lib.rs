@@ -4,10 +4,15 @@
 pub mod links;
 pub mod mailbox;
 pub mod mime;
+pub mod pace;
+pub mod prepare;
 pub mod smtp;
 pub mod transport;
+pub mod worker;
 
 pub use links::{Keys, Links};
 pub use mailbox::Mailbox;
+pub use prepare::Sender;
 pub use smtp::{Smtp, SmtpConfig};
 pub use transport::{Answer, Lane, Mail, Transport};
+pub use worker::{Delivery, Progress, Summary};

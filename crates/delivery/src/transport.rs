@@ -3,8 +3,8 @@
 
 use std::{future::Future, sync::Arc};
 
-use model::{ContactId, Timestamp};
-use storage::outbox::{MessageId, SendPoint};
+use model::{Contact, ContactId, Timestamp};
+use storage::outbox::{MessageId, MessageState, OutboxMessage, Outcome, SendPoint};
 
 /// A mail that is ready to leave.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Mail {
     pub subject: String,
     /// The page, where the transport asks for it ([`Transport::KEEPS_PAGES`]); else empty.
     pub html: String,
+    /// The plain text, likewise.
+    pub text: String,
     /// What travels.
     pub bytes: Vec<u8>,
 }
@@ -69,7 +71,62 @@ pub enum Answer {
         reason: &'static str,
         /// What is wrong, with what to do where that is known.
         detail: String,
+        /// Whether every other connection would be told the same (a wrong password, no TLS).
+        for_good: bool,
     },
+}
+
+/// A message that was settled without being handed over: a rule stopped it, or it could not be made.
+#[derive(Clone, Debug)]
+pub struct Unsent {
+    /// The message.
+    pub id: MessageId,
+    /// What it shares with the others of its node.
+    pub send: Arc<SendPoint>,
+    /// To whom.
+    pub contact: ContactId,
+    /// The contact's name; may be empty.
+    pub to_name: String,
+    /// The address, if there is one.
+    pub to: String,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// When it was settled.
+    pub date: Timestamp,
+    /// Skipped or failed.
+    pub state: MessageState,
+    /// A stable code.
+    pub reason: &'static str,
+    /// In a sentence.
+    pub detail: String,
+}
+
+impl Unsent {
+    pub(crate) fn of(
+        message: &OutboxMessage,
+        contact: Option<&Contact>,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Self {
+        let (state, reason, detail) = match outcome {
+            Outcome::Skipped { reason, detail } => (MessageState::Skipped, *reason, detail.clone()),
+            Outcome::Failed { reason, detail } => (MessageState::Failed, *reason, detail.clone()),
+            _ => (MessageState::Waiting, "", String::new()),
+        };
+        let address = message.to.clone().or_else(|| contact?.email.clone());
+        Self {
+            id: message.id,
+            send: Arc::clone(&message.send),
+            contact: message.contact,
+            to_name: contact.map(crate::prepare::full_name).unwrap_or_default(),
+            to: address.unwrap_or_default(),
+            decided_at: message.decided_at,
+            date: now,
+            state,
+            reason,
+            detail,
+        }
+    }
 }
 
 /// A way for mails to leave.
@@ -82,6 +139,8 @@ pub trait Transport: Send + Sync + 'static {
     fn lanes(&self) -> usize;
     /// Makes a lane; connects when it is first used.
     fn lane(&self) -> Self::Lane;
+    /// Told of a message that will not come.
+    fn unsent(&self, _: &Unsent) {}
     /// Called once when nothing more follows.
     ///
     /// # Errors

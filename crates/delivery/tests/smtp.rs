@@ -32,6 +32,7 @@ fn mail(to: &str, body: &str) -> Mail {
         locale: "en".into(),
         subject: "s".into(),
         html: String::new(),
+        text: String::new(),
         bytes: body.as_bytes().to_vec(),
     }
 }

@@ -214,7 +214,7 @@ fn claim(
     Ok(claimed)
 }
 
-fn record(tx: &Transaction<'_>, now: Timestamp, outcomes: &[Recorded]) -> Result<u64> {
+fn record(tx: &Transaction<'_>, now: Timestamp, outcomes: &[Recorded]) -> Result<Vec<i64>> {
     let mut change = tx
         .prepare_cached(
             "UPDATE outbox SET state = ?3, at = ?4, failures = failures + ?5, reason = ?6, detail = ?7
@@ -225,12 +225,14 @@ fn record(tx: &Transaction<'_>, now: Timestamp, outcomes: &[Recorded]) -> Result
     let mut mark = tx
         .prepare_cached("UPDATE outbox SET state = 3 WHERE seq = ?1 AND attempt = ?2 AND state = 2")
         .map_err(driver)?;
-    let mut counted = 0;
+    let mut lost = Vec::new();
     for Recorded { seq, attempt, outcome } in outcomes {
         use MessageState::{Failed, Sent, Skipped, Uncertain, Waiting};
         let (state, at, failures, reason, detail) = match outcome {
             Outcome::HandingOver => {
-                counted += mark.execute(params![seq, attempt]).map_err(driver)? as u64;
+                if mark.execute(params![seq, attempt]).map_err(driver)? == 0 {
+                    lost.push(*seq);
+                }
                 continue;
             }
             Outcome::Sent { detail } => (Sent, now, 0, None, Some(detail)),
@@ -240,11 +242,14 @@ fn record(tx: &Transaction<'_>, now: Timestamp, outcomes: &[Recorded]) -> Result
             Outcome::Uncertain { detail } => (Uncertain, now, 0, Some("worker.unsure"), Some(detail)),
             Outcome::Released => (Waiting, now, 0, None, None),
         };
-        counted += change
+        let counted = change
             .execute(params![seq, attempt, state as u8, at.0, failures, reason, detail])
-            .map_err(driver)? as u64;
+            .map_err(driver)?;
+        if counted == 0 {
+            lost.push(*seq);
+        }
     }
-    Ok(counted)
+    Ok(lost)
 }
 
 /// The terms of a filter over `outbox o`; each parameter is bound, null when it is not asked for.
@@ -394,7 +399,7 @@ impl OutboxStore for Sqlite {
         self.write(Urgency::Normal, move |tx| settle(tx, machine_now)).await
     }
 
-    async fn record_outcomes(&self, at: Timestamp, outcomes: Vec<Recorded>) -> Result<u64> {
+    async fn record_outcomes(&self, at: Timestamp, outcomes: Vec<Recorded>) -> Result<Vec<i64>> {
         self.write(Urgency::Normal, move |tx| record(tx, at, &outcomes)).await
     }
 

@@ -400,13 +400,13 @@ pub trait OutboxStore {
     /// settled: for a caller who knows that no other worker lives.
     fn settle_claims(&self, machine_now: Timestamp) -> impl Future<Output = Result<Settled>> + Send;
 
-    /// Records outcomes at `at`, in one transaction. Those whose claim was lost meanwhile are dropped; returns how many
-    /// counted.
+    /// Records outcomes at `at`, in one transaction. Those whose claim was lost meanwhile are dropped; returns their
+    /// places.
     fn record_outcomes(
         &self,
         at: Timestamp,
         outcomes: Vec<Recorded>,
-    ) -> impl Future<Output = Result<u64>> + Send;
+    ) -> impl Future<Output = Result<Vec<i64>>> + Send;
 
     /// Makes messages in a final state wait again, due at `at` and with their failures forgotten; returns how many.
     /// Sent messages are never repeated.

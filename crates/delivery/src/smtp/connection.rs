@@ -350,6 +350,7 @@ fn answer_to(step: Step, refusal: Refusal) -> Answer {
         return Answer::Unavailable {
             reason: "smtp.sender",
             detail: format!("the server refuses the sender: {}", refusal.detail),
+            for_good: true,
         };
     }
     Answer::Permanent { reason: "smtp.5xx", detail: refusal.detail, no_mailbox }

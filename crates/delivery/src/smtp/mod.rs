@@ -315,6 +315,7 @@ impl SmtpLane {
                     return Err(Answer::Unavailable {
                         reason: refusal.reason,
                         detail: format!("{place}: {}", refusal.detail),
+                        for_good: refusal.for_good,
                     });
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(250 << tried.min(5))).await,
