@@ -1,5 +1,6 @@
 //! One workspace in one SQLite file: WAL, one writer thread with group commit, readers in parallel.
 
+mod bulk;
 mod caches;
 mod catalogue;
 mod contacts;
@@ -16,4 +17,5 @@ mod segments;
 mod settings;
 mod writer;
 
+pub use bulk::BulkChunk;
 pub use pool::{Options, Sqlite};
