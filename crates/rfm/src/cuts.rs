@@ -241,10 +241,10 @@ mod tests {
         let column = [5, 1, 4, 1, 3];
         assert_eq!(pick(&mut column.clone(), &[0, 1, 3, 4], i32::cmp), [1, 1, 4, 5]);
         assert_eq!(pick_integers(&[5, 1, 4, 1, 3], &[0, 2, 4]), [1, 3, 5]);
-        assert_eq!(pick_integers(&[COUNTED_BELOW, 1, COUNTED_BELOW - 1], &[1, 2]), [
-            COUNTED_BELOW - 1,
-            COUNTED_BELOW
-        ]);
+        assert_eq!(
+            pick_integers(&[COUNTED_BELOW, 1, COUNTED_BELOW - 1], &[1, 2]),
+            [COUNTED_BELOW - 1, COUNTED_BELOW]
+        );
     }
 
     #[test]

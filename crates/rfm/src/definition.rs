@@ -132,15 +132,10 @@ impl RfmModel {
 
     /// All codes as digits with the place of their group, from 111 up.
     pub(crate) fn codes(&self) -> impl Iterator<Item = (u16, usize)> + '_ {
-        let levels = 1..=self.levels;
-        levels.clone().flat_map(move |r| {
-            let levels = 1..=self.levels;
-            levels.clone().flat_map(move |f| {
-                let levels = 1..=self.levels;
-                levels.map(move |m| {
-                    (u16::from(r) * 100 + u16::from(f) * 10 + u16::from(m), self.group_of(r, f, m))
-                })
-            })
+        let levels = u16::from(self.levels);
+        self.table.iter().zip(0..).map(move |(group, place): (&u8, u16)| {
+            let (r, f, m) = (place / levels / levels + 1, place / levels % levels + 1, place % levels + 1);
+            (r * 100 + f * 10 + m, usize::from(*group))
         })
     }
 
@@ -153,7 +148,9 @@ impl RfmModel {
                 json!({"quantiles": list.iter().map(ToString::to_string).collect::<Vec<_>>()})
             }
             Cuts::Values(list) => {
-                let texts = list.iter().filter_map(|value| Ratio::new(value.numerator(), value.denominator() * scale));
+                let texts = list
+                    .iter()
+                    .filter_map(|value| Ratio::new(value.numerator(), value.denominator() * scale));
                 json!({values: texts.map(|value| value.to_string()).collect::<Vec<_>>()})
             }
         };

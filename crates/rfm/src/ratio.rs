@@ -67,7 +67,8 @@ impl Ratio {
         if part == 0 || low == high {
             return low;
         }
-        let numerator = low.numerator * high.denominator * (whole - part) + high.numerator * low.denominator * part;
+        let numerator =
+            low.numerator * high.denominator * (whole - part) + high.numerator * low.denominator * part;
         Self { numerator, denominator: low.denominator * high.denominator * whole }.reduced()
     }
 
@@ -120,7 +121,8 @@ impl Ratio {
             *digit = if carry { 0 } else { *digit + 1 };
         }
         whole += i128::from(carry);
-        let sign = if self.numerator < 0 && (whole != 0 || digits.iter().any(|d| *d != 0)) { "-" } else { "" };
+        let sign =
+            if self.numerator < 0 && (whole != 0 || digits.iter().any(|d| *d != 0)) { "-" } else { "" };
         let dot = if decimals == 0 { "" } else { "." };
         let digits: String = digits.iter().map(|digit| char::from(b'0' + digit)).collect();
         format!("{sign}{whole}{dot}{digits}")
@@ -272,7 +274,8 @@ mod tests {
     fn lies_between() {
         assert_eq!(Ratio::between(ratio(1, 3), ratio(1, 2), 1, 5), ratio(11, 30));
         assert_eq!(Ratio::between(ratio(2, 6), ratio(1, 3), 4, 5), ratio(1, 3));
-        let (low, high) = (Ratio::average(i64::MAX - 1, u32::MAX - 1), Ratio::average(i64::MAX, u32::MAX - 2));
+        let (low, high) =
+            (Ratio::average(i64::MAX - 1, u32::MAX - 1), Ratio::average(i64::MAX, u32::MAX - 2));
         let point = Ratio::between(low, high, 1, (1 << 24) - 1);
         assert!(low < point && point < high);
     }

@@ -134,8 +134,7 @@ impl Reader {
     ) -> Option<(Cuts, Measure)> {
         let node = self.note(fields.required(key))?;
         let mut inner = self.note(node.fields(key))?;
-        let measure =
-            if key == "monetary" { self.measure(&mut inner) } else { Some(Measure::Sum) };
+        let measure = if key == "monetary" { self.measure(&mut inner) } else { Some(Measure::Sum) };
         let (quantiles, fixed) = (inner.optional("quantiles"), inner.optional(values));
         let cuts = match (quantiles, fixed) {
             (Some(list), None) => self.quantiles(list, &format!("{key}.quantiles")).map(Cuts::Quantiles),
@@ -286,13 +285,15 @@ impl Reader {
 
     fn missing_codes(&mut self, list: &Node, table: &[u8]) {
         let levels = usize::from(self.levels);
-        let text = |i: usize| format!("{}{}{}", i / levels / levels + 1, i / levels % levels + 1, i % levels + 1);
+        let text =
+            |i: usize| format!("{}{}{}", i / levels / levels + 1, i / levels % levels + 1, i % levels + 1);
         let missing: Vec<String> =
             table.iter().enumerate().filter(|(_, group)| **group == NO_ENTRY).map(|(i, _)| text(i)).collect();
         if !missing.is_empty() {
             let shown = missing[..missing.len().min(10)].join(", ");
             let rest = if missing.len() > 10 { ", …" } else { "" };
-            let message = format!("{} of {} codes are in no group: {shown}{rest}", missing.len(), table.len());
+            let message =
+                format!("{} of {} codes are in no group: {shown}{rest}", missing.len(), table.len());
             let problem = Problem::new("rfm.code_missing", message).field("groups").at(list.place);
             self.problems.push(problem.cure("put every code into one group"));
         }

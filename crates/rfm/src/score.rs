@@ -124,7 +124,8 @@ impl Scorer {
         let levels = usize::from(self.levels);
         let place = |score: u8| usize::from(score) - 1;
         usize::from(
-            self.table[(place(code.recency) * levels + place(code.frequency)) * levels + place(code.monetary)],
+            self.table
+                [(place(code.recency) * levels + place(code.frequency)) * levels + place(code.monetary)],
         )
     }
 }

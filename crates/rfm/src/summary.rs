@@ -53,8 +53,8 @@ impl Tally {
             contacts: self.days.len() as u64,
             orders: self.orders.iter().map(|n| u64::from(*n)).sum(),
             spent: spent.to_string(),
-            median_days: median(&mut self.days, |v| f64::from(v)),
-            median_orders: median(&mut self.orders, |v| f64::from(v)),
+            median_days: median(&mut self.days, f64::from),
+            median_orders: median(&mut self.orders, f64::from),
             median_spent: median(&mut self.spent, |v| v as f64) / 10_000.0,
         }
     }
@@ -82,11 +82,10 @@ mod tests {
     #[test]
     fn medians_of_odd_and_even() {
         let mut tally = Tally::default();
-        assert_eq!(tally.clone().figures("x"), GroupFigures {
-            group: "x".into(),
-            spent: "0".into(),
-            ..GroupFigures::default()
-        });
+        assert_eq!(
+            tally.clone().figures("x"),
+            GroupFigures { group: "x".into(), spent: "0".into(), ..GroupFigures::default() }
+        );
         for (days, orders, spent) in [(10, 1, 50_000), (30, 4, 10_000), (20, 2, 20_000)] {
             tally.push(days, orders, spent);
         }

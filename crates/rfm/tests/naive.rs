@@ -31,6 +31,9 @@ fn naive_scores(values: &[Fraction], levels: i128) -> Vec<u8> {
 }
 
 fn check(base: &Figures, model: &RfmModel) {
+    if base.is_empty() {
+        return;
+    }
     let cuts = CutPoints::of(model, base);
     let scorer = Scorer::new(model, &cuts);
     let fractions = |column: &[u32]| column.iter().map(|v| (i128::from(*v), 1)).collect::<Vec<_>>();

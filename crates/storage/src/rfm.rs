@@ -56,6 +56,8 @@ pub struct NewRun {
     pub groups: Vec<String>,
     /// Which orders count.
     pub window: Window,
+    /// Sum everything anew, whatever the run before left.
+    pub anew: bool,
 }
 
 /// A run that has begun.

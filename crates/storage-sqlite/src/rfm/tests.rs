@@ -1,0 +1,1 @@
+//! RFM tables under the microscope.
