@@ -47,7 +47,7 @@ impl ContactReader {
                     )
                     .field(format!("fields.{slug}"));
                     Some(if self.custom.is_empty() {
-                        problem.cure("define it first: a fields.yaml beside a journey, or `relance import contacts --fields fields.yaml`")
+                        problem.cure("define it first: the fields.yaml beside a journey is saved when the journey runs")
                     } else {
                         problem.suggest(slug.as_str(), known)
                     })

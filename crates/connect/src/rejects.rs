@@ -59,7 +59,8 @@ impl Rejects {
     }
 
     fn reopen(&mut self, keep: u64) -> Result<(), Problem> {
-        for path in std::iter::once(&self.path).chain(&self.fallback) {
+        let candidates: Vec<PathBuf> = std::iter::once(&self.path).chain(&self.fallback).cloned().collect();
+        for path in &candidates {
             let Ok(mut file) = OpenOptions::new().write(true).open(path) else { continue };
             let long_enough = file.metadata().is_ok_and(|meta| meta.len() >= keep);
             if !long_enough {
