@@ -134,7 +134,10 @@ impl ContactReader {
                     patch.consents.push(Consent {
                         purpose: purpose.clone(),
                         state,
-                        at: self.answered_at(values, purpose)?.or(patch.created_at).unwrap_or(self.consent_at),
+                        at: self
+                            .answered_at(values, purpose)?
+                            .or(patch.created_at)
+                            .unwrap_or(self.consent_at),
                         source: "import".to_owned(),
                         proof: self.proof.clone(),
                     });
@@ -189,7 +192,9 @@ fn parse_locale(text: &str) -> Result<String> {
 fn consent_state(text: &str) -> Result<ConsentState> {
     match text.to_ascii_lowercase().replace(['-', ' '], "_").as_str() {
         "true" | "1" | "yes" | "y" | "t" | "oui" | "subscribed" | "opted_in" => Ok(ConsentState::Subscribed),
-        "false" | "0" | "no" | "n" | "f" | "non" | "unsubscribed" | "opted_out" => Ok(ConsentState::Unsubscribed),
+        "false" | "0" | "no" | "n" | "f" | "non" | "unsubscribed" | "opted_out" => {
+            Ok(ConsentState::Unsubscribed)
+        }
         "not_subscribed" | "never" | "unknown" | "pending" => Ok(ConsentState::NotSubscribed),
         _ => Err(Problem::new("consent.unknown", format!("`{text}` is no answer that is known here"))
             .value(text)
@@ -205,9 +210,7 @@ pub fn contact_key(values: Values<'_>, slot: Option<usize>) -> Result<Option<Con
     let Some(text) = values.id(slot, "contact")? else { return Ok(None) };
     Ok(Some(match values.options.contact_key {
         KeyKind::ExternalId => ContactKey::ExternalId(text.into_owned()),
-        KeyKind::Email => {
-            ContactKey::Email(parse_email(&text).map_err(|problem| problem.field("contact"))?)
-        }
+        KeyKind::Email => ContactKey::Email(parse_email(&text).map_err(|problem| problem.field("contact"))?),
     }))
 }
 
@@ -227,7 +230,8 @@ pub fn contact_of_order(
         let name = format!("contact.{}", crate::mapping::CONTACT_OF_ORDER[*which]);
         let Some(text) = values.text(Some(*index), &name)? else { continue };
         any = true;
-        let text = |read: fn(&str) -> Result<String>| read(&text).map(Some).map_err(|p| p.field(name.clone()));
+        let text =
+            |read: fn(&str) -> Result<String>| read(&text).map(Some).map_err(|p| p.field(name.clone()));
         match crate::mapping::CONTACT_OF_ORDER[*which] {
             "email" => patch.email = text(parse_email)?,
             "phone" => patch.phone = text(parse_phone)?,

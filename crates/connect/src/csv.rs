@@ -146,9 +146,8 @@ impl CsvRows {
         decode: impl Fn(&[u8]) -> Option<String>,
     ) -> Result<Self, Problem> {
         let mut ahead = Ahead::new(input, source.clone());
-        let wrong = |message: &str, cure: &str| {
-            Problem::new("file.header", message).in_file(&source.name).cure(cure)
-        };
+        let wrong =
+            |message: &str, cure: &str| Problem::new("file.header", message).in_file(&source.name).cure(cure);
         let Some(length) = ahead.line()? else {
             return Err(wrong("the first line is too long for a header", "check that this is a CSV file"));
         };

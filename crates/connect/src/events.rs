@@ -33,7 +33,8 @@ impl EventReader {
     /// What is wrong with the row.
     pub fn read(&mut self, values: Values<'_>) -> Result<ImportEvent> {
         let slot = |name: &str| self.mapping.slot(Kind::Events, name);
-        let kind = values.text_of(slot("kind"), "kind", Event::KIND_LEN_MAX)?.ok_or_else(|| missing("kind"))?;
+        let kind =
+            values.text_of(slot("kind"), "kind", Event::KIND_LEN_MAX)?.ok_or_else(|| missing("kind"))?;
         let at = values.time(slot("at"), "at")?.ok_or_else(|| missing("at"))?;
         let contact = contact_key(values, slot("contact"))?.ok_or_else(|| missing("contact"))?;
         let properties = self.properties(values)?;
@@ -97,7 +98,9 @@ fn typed(name: &str, text: String) -> Value {
         "false" => Value::Bool(false),
         _ if is_id => Value::String(text),
         _ => match text.parse::<serde_json::Number>() {
-            Ok(number) if number.to_string() == text || number.as_f64().is_some_and(|_| text.contains('.')) => {
+            Ok(number)
+                if number.to_string() == text || number.as_f64().is_some_and(|_| text.contains('.')) =>
+            {
                 Value::Number(number)
             }
             _ => Value::String(text),

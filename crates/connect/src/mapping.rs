@@ -85,19 +85,22 @@ pub const PRODUCTS: &[FieldSpec] = &[
 pub const ORDERS: &[FieldSpec] = &[
     field("order_id", &["orderid", "invoiceno", "invoice", "orderno", "ordernumber", "id", "externalid"]),
     field("contact", &["customerid", "contactid", "customer", "userid", "clientid", "buyerid"]),
-    field("ordered_at", &[
-        "ts",
-        "timestamp",
-        "invoicedate",
-        "orderdate",
-        "createdat",
-        "datetime",
-        "date",
-        "time",
-        "at",
-        "purchasedat",
-        "completedat",
-    ]),
+    field(
+        "ordered_at",
+        &[
+            "ts",
+            "timestamp",
+            "invoicedate",
+            "orderdate",
+            "createdat",
+            "datetime",
+            "date",
+            "time",
+            "at",
+            "purchasedat",
+            "completedat",
+        ],
+    ),
     field("total", &["amount", "ordertotal", "totalprice", "grandtotal", "revenue"]),
     field("refunded", &["refundedamount", "totalrefunded"]),
     field("status", &["orderstatus"]),
@@ -180,7 +183,8 @@ pub fn check_field(kind: Kind, name: &str) -> Result<(), Problem> {
         Kind::Events => &["properties.NAME"],
         Kind::Products => &[],
     };
-    let known: Vec<&str> = fields(kind).iter().map(|spec| spec.name).chain(families.iter().copied()).collect();
+    let known: Vec<&str> =
+        fields(kind).iter().map(|spec| spec.name).chain(families.iter().copied()).collect();
     Err(Problem::new("mapping.unknown_field", format!("{} have no field `{name}`", kind.word()))
         .value(name)
         .suggest(name, known.iter().copied()))
@@ -230,8 +234,11 @@ impl Mapping {
             let own = plain(spec.name);
             let names = std::iter::once(own.as_str()).chain(spec.also.iter().copied());
             let by_email = spec.name == "contact" && options.contact_key == crate::options::KeyKind::Email;
-            let names: Vec<&str> =
-                if by_email { names.chain(["email", "customeremail", "contactemail"]).collect() } else { names.collect() };
+            let names: Vec<&str> = if by_email {
+                names.chain(["email", "customeremail", "contactemail"]).collect()
+            } else {
+                names.collect()
+            };
             // A field's own name goes before any other; a column is taken once.
             let found = names.iter().find_map(|name| {
                 plain_columns.iter().enumerate().position(|(i, column)| column == name && !taken[i])
@@ -307,7 +314,9 @@ impl Mapping {
                 let time = if has("ordered_at") { "" } else { "ordered_at, and " };
                 return Some(missing_fields(
                     kind,
-                    &format!("{time}total (one row per order) or product, quantity and unit_price (one row per line)"),
+                    &format!(
+                        "{time}total (one row per order) or product, quantity and unit_price (one row per line)"
+                    ),
                     columns,
                 ));
             }
@@ -319,10 +328,8 @@ impl Mapping {
 fn missing_fields(kind: Kind, what: &str, columns: &[String]) -> Problem {
     let shown: Vec<&str> = columns.iter().map(String::as_str).take(30).collect();
     let looks_like_data = columns.iter().any(|name| name.parse::<f64>().is_ok() || name.contains('@'));
-    let problem = Problem::new(
-        "mapping.missing",
-        format!("no column for {what} (the file has: {})", shown.join(", ")),
-    );
+    let problem =
+        Problem::new("mapping.missing", format!("no column for {what} (the file has: {})", shown.join(", ")));
     if looks_like_data {
         return problem.cure("the first line looks like data: put a line with the columns' names before it");
     }

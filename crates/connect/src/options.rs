@@ -19,8 +19,8 @@ pub enum Encoding {
 
 /// Windows-1252 in 0x80–0x9f; undefined bytes are the control characters of latin1.
 const WINDOWS_1252: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘',
-    '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}',
+    '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
 impl Encoding {
@@ -267,7 +267,8 @@ impl Options {
                         );
                     }
                 }
-                None => problems.push(node.problem("doc.type", "expected fields with their columns").field("columns")),
+                None => problems
+                    .push(node.problem("doc.type", "expected fields with their columns").field("columns")),
             }
         }
         text(fields, "currency", problems, |text| {
@@ -311,7 +312,9 @@ impl Options {
         if let Some(node) = fields.optional("service_codes") {
             match node.items() {
                 Some(items) => self.service_codes.extend(items.iter().filter_map(doc::Node::scalar)),
-                None => problems.push(node.problem("doc.type", "expected a list of codes").field("service_codes")),
+                None => {
+                    problems.push(node.problem("doc.type", "expected a list of codes").field("service_codes"))
+                }
             }
         }
         Ok(())

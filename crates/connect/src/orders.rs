@@ -246,9 +246,7 @@ impl OrderReader {
         if raw == self.last_time.0 && !raw.is_empty() {
             return Ok(self.last_time.1);
         }
-        let at = values
-            .time(self.columns.ordered_at, "ordered_at")?
-            .ok_or_else(|| missing("ordered_at"))?;
+        let at = values.time(self.columns.ordered_at, "ordered_at")?.ok_or_else(|| missing("ordered_at"))?;
         self.last_time = (raw.to_vec(), at);
         Ok(at)
     }
@@ -300,12 +298,15 @@ impl OrderReader {
         } else {
             self.close(draft, options)
         };
-        closed.map_err(|problem| rows.iter().map(|row| Reject { row: *row, problem: problem.clone() }).collect())
+        closed.map_err(|problem| {
+            rows.iter().map(|row| Reject { row: *row, problem: problem.clone() }).collect()
+        })
     }
 
     /// The orders that are still open when the file ends: none, if the first pass saw the same file.
     pub fn open_keys(&self) -> Vec<Box<[u8]>> {
-        let mut keys: Vec<(u64, &Box<[u8]>)> = self.open.iter().map(|(key, draft)| (draft.row, key)).collect();
+        let mut keys: Vec<(u64, &Box<[u8]>)> =
+            self.open.iter().map(|(key, draft)| (draft.row, key)).collect();
         keys.sort_unstable();
         keys.into_iter().map(|(_, key)| key.clone()).collect()
     }
@@ -320,13 +321,11 @@ impl OrderReader {
             Some(id) => id.clone(),
             None => self.made_id(&draft, total),
         };
-        let prefixed = options.cancellation_prefix.as_ref().is_some_and(|prefix| id.starts_with(prefix.as_str()));
+        let prefixed =
+            options.cancellation_prefix.as_ref().is_some_and(|prefix| id.starts_with(prefix.as_str()));
         let takes_back = |line: &DraftLine| line.quantity < 0 || line.unit_price < Amount::ZERO;
-        let nothing_sold = if draft.lines.is_empty() {
-            total < Amount::ZERO
-        } else {
-            draft.lines.iter().all(takes_back)
-        };
+        let nothing_sold =
+            if draft.lines.is_empty() { total < Amount::ZERO } else { draft.lines.iter().all(takes_back) };
         if prefixed || nothing_sold || draft.refund_of.is_some() {
             if !prefixed && draft.refund_of.is_none() && options.negative == Negative::Reject {
                 return Err(Problem::new("total.negative", "the total is negative")
@@ -447,9 +446,11 @@ fn in_range(sum: Sum, field: &str) -> Result<()> {
 
 fn status(text: &str) -> Result<OrderStatus> {
     match text.to_ascii_lowercase().as_str() {
-        "completed" | "complete" | "paid" | "processing" | "shipped" | "fulfilled" | "delivered" | "closed"
-        | "partially_refunded" => Ok(OrderStatus::Completed),
-        "cancelled" | "canceled" | "refunded" | "voided" | "failed" | "returned" => Ok(OrderStatus::Cancelled),
+        "completed" | "complete" | "paid" | "processing" | "shipped" | "fulfilled" | "delivered"
+        | "closed" | "partially_refunded" => Ok(OrderStatus::Completed),
+        "cancelled" | "canceled" | "refunded" | "voided" | "failed" | "returned" => {
+            Ok(OrderStatus::Cancelled)
+        }
         _ => Err(Problem::new("status.unknown", format!("`{text}` is no state of an order"))
             .field("status")
             .value(text)

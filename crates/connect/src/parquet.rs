@@ -91,7 +91,8 @@ impl ParquetRows {
         let next = next.map_err(|error| damaged(&self.name, &error))?;
         self.number += 1;
         // The crate does not say where it stands on disk: the share of the rows stands for it.
-        self.count.set((u128::from(self.size) * u128::from(self.number) / u128::from(self.total.max(1))) as u64);
+        self.count
+            .set((u128::from(self.size) * u128::from(self.number) / u128::from(self.total.max(1))) as u64);
         for ((_, field), time) in next.get_column_iter().zip(&self.times) {
             row.push(text(field, *time).as_bytes());
             row.end_cell();

@@ -7,9 +7,7 @@ use std::{
 };
 
 use model::{Amount, Currency, FieldDef, OrderStatus, Problem, Timestamp};
-use storage::imports::{
-    Code, ImportBatch, ImportLine, ImportOrder, ImportRefund, ItemKind, RefundOf,
-};
+use storage::imports::{Code, ImportBatch, ImportLine, ImportOrder, ImportRefund, ItemKind, RefundOf};
 
 use crate::{
     contacts::ContactReader,

@@ -40,11 +40,9 @@ impl Rows {
             #[cfg(feature = "parquet")]
             Form::Parquet => Ok(Self::Parquet(crate::parquet::ParquetRows::open(source, count)?)),
             #[cfg(not(feature = "parquet"))]
-            Form::Parquet => {
-                Err(Problem::new("parquet.missing", "this program was built without Parquet")
-                    .in_file(&source.name)
-                    .cure("build it with `cargo build --release --features parquet`, or give CSV"))
-            }
+            Form::Parquet => Err(Problem::new("parquet.missing", "this program was built without Parquet")
+                .in_file(&source.name)
+                .cure("build it with `cargo build --release --features parquet`, or give CSV")),
         }
     }
 

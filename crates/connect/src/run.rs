@@ -3,17 +3,14 @@
 //! Each batch commits together with its checkpoint. The checkpoint says what stood before its batch; an import that goes
 //! on sends that one batch again, which changes nothing that is known already.
 
-use std::{
-    collections::HashSet,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use model::{Currency, FieldDef, Problem, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use storage::{
-    StoreError, catalogue::CatalogueStore,
+    StoreError,
+    catalogue::CatalogueStore,
     imports::{Checkpoint, ImportOutcome, ImportStore, ItemKind, Tally},
     settings::{DefinitionKind, SettingsStore, key},
 };
@@ -190,8 +187,7 @@ pub async fn import<S: Sink>(
     let key = checkpoint_key(&hash, options);
     let checkpoint = store.load_checkpoint(key.clone()).await?;
     let mut state = State { started_at: now, ..State::default() };
-    let mut report =
-        Report { rows: survey.rows, currency: Some(currency), ..Report::default() };
+    let mut report = Report { rows: survey.rows, currency: Some(currency), ..Report::default() };
     if let Some(found) = &checkpoint
         && let Ok(known) = serde_json::from_value::<State>(found.state.clone())
     {
@@ -378,7 +374,11 @@ impl<S: Sink> Writer<'_, S> {
         self.state.rows_before = prepared.rows;
         self.report.lines = prepared.lines;
         self.report.free_lines = prepared.free_lines;
-        self.progress.written(prepared.rows, self.report.rows, if prepared.last { size } else { prepared.bytes });
+        self.progress.written(
+            prepared.rows,
+            self.report.rows,
+            if prepared.last { size } else { prepared.bytes },
+        );
         Ok(())
     }
 }

@@ -140,9 +140,8 @@ impl Source {
     }
 
     fn form_of(&self, head: &[u8]) -> Result<Form, Problem> {
-        let problem = |code, message: &str, cure: &str| {
-            Err(Problem::new(code, message).in_file(&self.name).cure(cure))
-        };
+        let problem =
+            |code, message: &str, cure: &str| Err(Problem::new(code, message).in_file(&self.name).cure(cure));
         if head.starts_with(b"PAR1") {
             return if self.packing == Packing::Plain {
                 Ok(Form::Parquet)

@@ -201,7 +201,9 @@ impl<'a> Values<'a> {
 /// A value that must be there is not.
 #[must_use]
 pub fn missing(field: &str) -> Problem {
-    Problem::new("value.missing", format!("{field} is empty")).field(field).cure("fill it in, or leave the row out")
+    Problem::new("value.missing", format!("{field} is empty"))
+        .field(field)
+        .cure("fill it in, or leave the row out")
 }
 
 /// Whether a quantity can be true.

@@ -29,8 +29,10 @@ const REJECTED: u8 = 2;
 
 /// Options of `relance import`.
 #[derive(clap::Args)]
-#[command(after_help = "Exit status: 0 when every row was taken, 2 when rows were rejected (they are listed in FILE.rejected.csv), \
-                  1 when the import stopped.")]
+#[command(
+    after_help = "Exit status: 0 when every row was taken, 2 when rows were rejected (they are listed in FILE.rejected.csv), \
+                  1 when the import stopped."
+)]
 pub struct Args {
     /// What the rows are
     #[arg(value_enum)]
@@ -137,7 +139,9 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
         }
         Err(ImportError::Problems(problems)) => Err(problems.into()),
         Err(ImportError::Store(error)) => {
-            eprintln!("The import stopped; what was written before stays. Run the same command again to go on.");
+            eprintln!(
+                "The import stopped; what was written before stays. Run the same command again to go on."
+            );
             Err(error.into())
         }
     }
@@ -309,7 +313,8 @@ impl Progress for Bar {
     }
 
     fn mapped(&self, mapping: &Mapping) {
-        let used: Vec<String> = mapping.used.iter().map(|(field, column)| format!("{field}={column}")).collect();
+        let used: Vec<String> =
+            mapping.used.iter().map(|(field, column)| format!("{field}={column}")).collect();
         self.say(&format!("Mapping: {}", used.join(",")));
         if !mapping.unused.is_empty() {
             self.say(&format!("Columns not used: {}", mapping.unused.join(", ")));
@@ -320,7 +325,10 @@ impl Progress for Bar {
         if finished {
             self.say("This file was imported before: what is known already is left as it is.");
         } else {
-            self.say(&format!("An import of this file was interrupted: going on after row {}.", grouped(rows)));
+            self.say(&format!(
+                "An import of this file was interrupted: going on after row {}.",
+                grouped(rows)
+            ));
             *self.resumed.lock().unwrap_or_else(PoisonError::into_inner) = rows;
         }
     }
@@ -386,8 +394,10 @@ fn tallies(report: &Report) -> Vec<(&'static str, Tally)> {
 
 fn summary(report: &Report, kind: Kind, file: &str, took: Duration, format: Format) -> Result<(), Failure> {
     let counts = &report.counts;
-    let mut listing =
-        crate::output::Listing::new(&["what", "new", "changed", "known", "refused"], &["new", "changed", "known", "refused"]);
+    let mut listing = crate::output::Listing::new(
+        &["what", "new", "changed", "known", "refused"],
+        &["new", "changed", "known", "refused"],
+    );
     for (what, tally) in tallies(report) {
         listing.rows.push(vec![
             what.to_owned(),
