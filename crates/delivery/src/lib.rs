@@ -1,6 +1,7 @@
 //! From the outbox to the mailbox: renders what was decided, asks the sending rules once more, builds the mail, hands it
 //! over under a promise that is kept when the process dies, and records what became of it.
 
+pub mod capture;
 pub mod links;
 pub mod mailbox;
 pub mod mime;
@@ -10,6 +11,7 @@ pub mod smtp;
 pub mod transport;
 pub mod worker;
 
+pub use capture::Capture;
 pub use links::{Keys, Links};
 pub use mailbox::Mailbox;
 pub use prepare::Sender;
