@@ -1,1 +1,28 @@
-//! Under construction.
+//! Journeys: a graph that contacts go through, checked like a program, and the interpreter that takes a contact through it.
+//!
+//! Pure: a run stops with [`Need`]s that the shell answers for a whole batch at once, and ends with what it wants done
+//! ([`Finished`]). The same arguments give the same answer.
+//!
+//! - [`document`]: the file format, with places.
+//! - [`nodes`]: one file for each kind of node; [`nodes::KINDS`] is the registry.
+//! - [`check`]: compiles a document against what lies beside it, like a compiler: unknown names, missing data, types,
+//!   unreachable nodes, loops.
+//! - [`run`]: the interpreter. [`trace`]: why a contact went where it went. [`counts`]: how many did.
+
+pub mod check;
+pub mod counts;
+pub mod data;
+pub mod document;
+pub mod freeze;
+pub mod graph;
+pub mod nodes;
+pub mod run;
+pub mod trace;
+
+pub use check::{Beside, compile};
+pub use counts::Counts;
+pub use data::{DataType, Datum};
+pub use document::Document;
+pub use freeze::FrozenProducts;
+pub use graph::{Journey, Node};
+pub use run::{Answers, CartChoice, Finished, Message, Need, Person, Progress, Run, World, advance};

@@ -1,7 +1,311 @@
 //! See `storage::journeys`.
 
-use storage::journeys::JourneyStore;
+use model::{Contact, ContactId, Slug, Timestamp, Value};
+use roaring::RoaringTreemap;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use storage::{
+    Result, StoreError, Urgency, fault,
+    journeys::{
+        AudienceFilter, BatchCommit, BatchOutcome, CountDelta, Enrolment, FieldChange, JourneyRun,
+        JourneyStore, NewEnrolment, NewJourneyRun,
+    },
+};
 
-use crate::Sqlite;
+use crate::{
+    Sqlite, contacts, outbox,
+    pool::driver,
+    rows::{blob, inconsistent},
+};
 
-impl JourneyStore for Sqlite {}
+impl JourneyStore for Sqlite {
+    async fn scan_audience(&self, filter: AudienceFilter) -> Result<RoaringTreemap> {
+        self.read(move |connection| scan(connection, filter)).await
+    }
+
+    async fn load_journey_runs(&self, journey: Slug) -> Result<Vec<JourneyRun>> {
+        self.read(move |connection| {
+            let sql = format!("SELECT {RUN} FROM journey_runs WHERE journey = ?1 ORDER BY run_id");
+            let mut query = connection.prepare_cached(&sql).map_err(driver)?;
+            let mut rows = query.query([journey.as_str()]).map_err(driver)?;
+            let mut runs = Vec::new();
+            while let Some(row) = rows.next().map_err(driver)? {
+                runs.push(read_run(row)?);
+            }
+            Ok(runs)
+        })
+        .await
+    }
+
+    async fn begin_journey_run(&self, run: NewJourneyRun) -> Result<JourneyRun> {
+        self.write(Urgency::Normal, move |transaction| begin(transaction, &run)).await
+    }
+
+    async fn load_run_audience(&self, run: i64) -> Result<RoaringTreemap> {
+        self.read(move |connection| {
+            let bytes: Option<Vec<u8>> = connection
+                .prepare_cached("SELECT audience FROM journey_runs WHERE run_id = ?1")
+                .and_then(|mut query| query.query_row([run], |row| row.get(0)).optional())
+                .map_err(driver)?;
+            let bytes = bytes.ok_or_else(|| inconsistent("journey_runs", run, "missing"))?;
+            RoaringTreemap::deserialize_from(&bytes[..])
+                .map_err(|error| inconsistent("journey_runs", run, format!("the audience: {error}")))
+        })
+        .await
+    }
+
+    async fn enrolled_elsewhere(
+        &self,
+        journey: Slug,
+        run: i64,
+        contacts: Vec<ContactId>,
+    ) -> Result<Vec<ContactId>> {
+        self.read(move |connection| {
+            let mut query = connection
+                .prepare_cached(
+                    "SELECT 1 FROM enrolments JOIN journey_runs USING (run_id)
+                     WHERE contact_id = ?1 AND run_id <> ?2 AND journey = ?3 LIMIT 1",
+                )
+                .map_err(driver)?;
+            let mut found = Vec::new();
+            for contact in contacts {
+                if query.exists(params![contact.0, run, journey.as_str()]).map_err(driver)? {
+                    found.push(contact);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn commit_journey_batch(&self, batch: BatchCommit) -> Result<BatchOutcome> {
+        fault::point("campaign.before_commit");
+        let outcome = self.write(Urgency::Normal, move |transaction| commit(transaction, &batch)).await?;
+        fault::point("campaign.after_commit");
+        Ok(outcome)
+    }
+
+    async fn complete_journey_run(&self, run: i64, at: Timestamp) -> Result<()> {
+        self.write(Urgency::Normal, move |transaction| complete(transaction, run, at)).await
+    }
+
+    async fn load_journey_counts(&self, run: i64) -> Result<Vec<CountDelta>> {
+        self.read(move |connection| {
+            let mut query = connection
+                .prepare_cached(
+                    "SELECT node, measure, sum(n) FROM journey_counts WHERE run_id = ?1
+                     GROUP BY node, measure ORDER BY node, measure",
+                )
+                .map_err(driver)?;
+            let counts = query.query_map([run], |row| {
+                Ok(CountDelta {
+                    node: row.get(0)?,
+                    measure: row.get(1)?,
+                    n: row.get::<_, i64>(2)?.unsigned_abs(),
+                })
+            });
+            counts.and_then(Iterator::collect).map_err(driver)
+        })
+        .await
+    }
+
+    async fn load_enrolments(&self, contact: ContactId) -> Result<Vec<Enrolment>> {
+        self.read(move |connection| {
+            let mut query = connection
+                .prepare_cached(
+                    "SELECT run_id, journey, version, at, trace FROM enrolments JOIN journey_runs USING (run_id)
+                     WHERE contact_id = ?1 ORDER BY run_id, key",
+                )
+                .map_err(driver)?;
+            let mut rows = query.query([contact.0]).map_err(driver)?;
+            let mut enrolments = Vec::new();
+            while let Some(row) = rows.next().map_err(driver)? {
+                enrolments.push(Enrolment {
+                    run: row.get(0).map_err(driver)?,
+                    journey: slug(row, 1)?,
+                    version: row.get(2).map_err(driver)?,
+                    at: Timestamp(row.get(3).map_err(driver)?),
+                    trace: blob(row, 4).map_err(driver)?.to_vec(),
+                });
+            }
+            Ok(enrolments)
+        })
+        .await
+    }
+}
+
+/// The columns that [`read_run`] reads.
+const RUN: &str =
+    "run_id, journey, version, hash, ordinal, seed, started_at, finished_at, checkpoint, audience_size";
+
+fn read_run(row: &Row<'_>) -> Result<JourneyRun> {
+    let number = |column: usize| row.get::<_, i64>(column).map_err(driver);
+    Ok(JourneyRun {
+        id: number(0)?,
+        journey: slug(row, 1)?,
+        version: row.get(2).map_err(driver)?,
+        hash: row.get(3).map_err(driver)?,
+        ordinal: row.get(4).map_err(driver)?,
+        seed: number(5)?.cast_unsigned(),
+        started_at: Timestamp(number(6)?),
+        finished_at: row.get::<_, Option<i64>>(7).map_err(driver)?.map(Timestamp),
+        checkpoint: ContactId(number(8)?),
+        audience: number(9)?.unsigned_abs(),
+    })
+}
+
+fn slug(row: &Row<'_>, column: usize) -> Result<Slug> {
+    let text: String = row.get(column).map_err(driver)?;
+    Slug::parse(&text).map_err(|problem| inconsistent("journey_runs", &text, problem.message))
+}
+
+fn scan(connection: &Connection, filter: AudienceFilter) -> Result<RoaringTreemap> {
+    let ids = |sql: &str| -> Result<RoaringTreemap> {
+        let mut query = connection.prepare_cached(sql).map_err(driver)?;
+        let mut rows = query.query([]).map_err(driver)?;
+        let mut ids = Vec::new();
+        while let Some(row) = rows.next().map_err(driver)? {
+            ids.push(row.get::<_, i64>(0).map_err(driver)?.unsigned_abs());
+        }
+        ids.sort_unstable();
+        Ok(ids.into_iter().collect())
+    };
+    // The covering index spares the profiles; identifiers are by value, hence the sort.
+    let all = || ids("SELECT contact_id FROM contacts INDEXED BY contacts_by_reach");
+    let with_email = || ids("SELECT contact_id FROM identifiers WHERE kind = 2");
+    match filter {
+        AudienceFilter::All => all(),
+        AudienceFilter::WithEmail => with_email(),
+        AudienceFilter::WithoutEmail => Ok(all()? - with_email()?),
+        AudienceFilter::WithPhone => ids("SELECT contact_id FROM identifiers WHERE kind = 3"),
+    }
+}
+
+fn begin(transaction: &Transaction<'_>, run: &NewJourneyRun) -> Result<JourneyRun> {
+    let mut audience = Vec::with_capacity(run.audience.serialized_size());
+    run.audience.serialize_into(&mut audience).map_err(|error| StoreError::Driver(error.to_string()))?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO journey_runs (journey, version, hash, ordinal, seed, started_at, audience_size, audience)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (journey, hash, ordinal) DO NOTHING",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                run.journey.as_str(),
+                run.version,
+                run.hash,
+                run.ordinal,
+                run.seed.cast_signed(),
+                run.started_at.0,
+                run.audience.len().cast_signed(),
+                audience,
+            ])
+        })
+        .map_err(driver)?;
+    let sql = format!("SELECT {RUN} FROM journey_runs WHERE journey = ?1 AND hash = ?2 AND ordinal = ?3");
+    let mut query = transaction.prepare_cached(&sql).map_err(driver)?;
+    let mut rows = query.query(params![run.journey.as_str(), run.hash, run.ordinal]).map_err(driver)?;
+    let row =
+        rows.next().map_err(driver)?.ok_or_else(|| inconsistent("journey_runs", &run.hash, "missing"))?;
+    read_run(row)
+}
+
+fn commit(transaction: &Transaction<'_>, batch: &BatchCommit) -> Result<BatchOutcome> {
+    // Everything that could refuse the batch is looked at before anything is written.
+    let stands: Option<i64> = transaction
+        .prepare_cached("SELECT checkpoint FROM journey_runs WHERE run_id = ?1 AND finished_at IS NULL")
+        .and_then(|mut query| query.query_row([batch.run], |row| row.get(0)).optional())
+        .map_err(driver)?;
+    if stands != Some(batch.from.0) {
+        return Ok(BatchOutcome::Moved);
+    }
+    let mut changed = Vec::new();
+    let mut conflicts = Vec::new();
+    for enrolment in batch.enrolments.iter().filter(|enrolment| !enrolment.changes.is_empty()) {
+        match with_changes(transaction, enrolment, batch.at)? {
+            Changed::Profile(contact) => changed.push(contact),
+            Changed::Nothing => {}
+            Changed::Stale => conflicts.push(enrolment.contact),
+        }
+    }
+    if !conflicts.is_empty() {
+        return Ok(BatchOutcome::Conflict(conflicts));
+    }
+    transaction
+        .prepare_cached("UPDATE journey_runs SET checkpoint = ?2 WHERE run_id = ?1")
+        .and_then(|mut update| update.execute((batch.run, batch.to.0)))
+        .map_err(driver)?;
+    for contact in &changed {
+        contacts::update(transaction, contact)?;
+    }
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO enrolments (contact_id, run_id, at, trace) VALUES (?1, ?2, ?3, ?4)")
+        .map_err(driver)?;
+    for enrolment in &batch.enrolments {
+        insert
+            .execute(params![enrolment.contact.0, batch.run, batch.at.0, enrolment.trace])
+            .map_err(driver)?;
+    }
+    let mut count = transaction
+        .prepare_cached(
+            "INSERT INTO journey_counts (run_id, part, node, measure, n) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )
+        .map_err(driver)?;
+    for delta in &batch.counts {
+        count
+            .execute(params![batch.run, batch.to.0, delta.node, delta.measure, delta.n.cast_signed()])
+            .map_err(driver)?;
+    }
+    let messages = outbox::insert(transaction, &batch.messages)?;
+    Ok(BatchOutcome::Committed { messages })
+}
+
+/// What an enrolment's changes make of the profile as it is now.
+enum Changed {
+    Profile(Contact),
+    Nothing,
+    /// A field is not what the run has read.
+    Stale,
+}
+
+fn with_changes(transaction: &Transaction<'_>, enrolment: &NewEnrolment, at: Timestamp) -> Result<Changed> {
+    let Some(mut contact) = contacts::load_one(transaction, enrolment.contact)? else {
+        return Ok(Changed::Nothing);
+    };
+    let stale = |change: &FieldChange| contact.fields.get(&change.field) != change.before.as_ref();
+    if enrolment.changes.iter().any(stale) {
+        return Ok(Changed::Stale);
+    }
+    if enrolment.changes.iter().all(|change| change.before == change.after) {
+        return Ok(Changed::Nothing);
+    }
+    for FieldChange { field, after, .. } in &enrolment.changes {
+        match after {
+            Some(value) => contact.fields.insert(field.clone(), Value::clone(value)),
+            None => contact.fields.remove(field),
+        };
+    }
+    contact.updated_at = contact.updated_at.max(at);
+    Ok(Changed::Profile(contact))
+}
+
+fn complete(transaction: &Transaction<'_>, run: i64, at: Timestamp) -> Result<()> {
+    let done = transaction
+        .execute(
+            "UPDATE journey_runs SET finished_at = ?2 WHERE run_id = ?1 AND finished_at IS NULL",
+            (run, at.0),
+        )
+        .map_err(driver)?;
+    if done == 0 {
+        return Ok(());
+    }
+    // Folding: the sums take the place of the parts. Contacts are numbered from 1, so part 0 is free.
+    transaction
+        .execute(
+            "INSERT INTO journey_counts (run_id, part, node, measure, n)
+             SELECT run_id, 0, node, measure, sum(n) FROM journey_counts WHERE run_id = ?1 GROUP BY node, measure",
+            [run],
+        )
+        .and_then(|_| transaction.execute("DELETE FROM journey_counts WHERE run_id = ?1 AND part > 0", [run]))
+        .map_err(driver)?;
+    Ok(())
+}

@@ -1,0 +1,423 @@
+//! Binding names: what a node reads of the journey and of what lies beside it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use model::{FieldDef, FieldType, Place, Problem, Problems, Slug, contact::BUILT_IN_FIELDS};
+use segment::{Condition, Kind, Refs, Schema, Scope, reference::RefPath};
+use template::{Template, VariableType};
+
+use super::{Beside, Bound, Content, Read};
+use crate::{
+    data::{Astray, DataType, Export, type_at},
+    graph::{Node, Reads},
+    nodes::{Expect, Named},
+};
+
+/// Contact fields that come from its orders.
+const FROM_ORDERS: &[&str] =
+    &["first_order_at", "last_order_at", "order_count", "order_total", "average_order"];
+
+/// Binds the names of one node after the other, and keeps what the journey as a whole reads.
+pub struct Binder<'a> {
+    beside: &'a Beside,
+    problems: &'a mut Problems,
+    exports: Vec<(String, &'static [Export])>,
+    by_id: &'a HashMap<String, u16>,
+    node: u16,
+    id: String,
+    segments: Vec<Slug>,
+    templates: Vec<Slug>,
+    refs: Vec<Read>,
+    /// What of a contact the journey reads beside its profile.
+    pub reads: Reads,
+}
+
+impl<'a> Binder<'a> {
+    pub(super) fn new(
+        beside: &'a Beside,
+        problems: &'a mut Problems,
+        nodes: &[Node],
+        by_id: &'a HashMap<String, u16>,
+    ) -> Self {
+        Self {
+            beside,
+            problems,
+            exports: nodes.iter().map(|node| (node.id.clone(), node.step.exports())).collect(),
+            by_id,
+            node: 0,
+            id: String::new(),
+            segments: Vec::new(),
+            templates: Vec::new(),
+            refs: Vec::new(),
+            reads: Reads::default(),
+        }
+    }
+
+    pub(super) fn enter(&mut self, number: u16, id: &str) {
+        self.node = number;
+        self.id = id.to_owned();
+    }
+
+    pub(super) fn finish(self) -> Bound {
+        (self.segments, self.templates, self.reads, self.refs)
+    }
+
+    /// The path of a key of the node being bound.
+    #[must_use]
+    pub fn path(&self, key: &str) -> String {
+        format!("nodes.{}.{key}", self.id)
+    }
+
+    /// Reports a problem.
+    pub fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Reports a type that does not fit.
+    pub fn type_problem(&mut self, named: &Named, message: String, cure: &str) {
+        self.problems
+            .push(Problem::new("journey.type", message).field(&named.field).at(named.place).cure(cure));
+    }
+
+    fn unknown(&mut self, code: &'static str, what: &str, named: &Named, known: Vec<&str>, cure: &str) {
+        let problem = Problem::new(code, format!("there is no {what} `{}`", named.text))
+            .field(&named.field)
+            .value(&named.text)
+            .at(named.place);
+        self.problems.push(if known.is_empty() {
+            problem.cure(cure)
+        } else {
+            problem.suggest(&named.text, known)
+        });
+    }
+
+    pub(super) fn audience(&mut self, slug: &str, place: Place) {
+        self.segment(&Named { text: slug.to_owned(), place, field: "audience.segment".into() });
+    }
+
+    /// The place of a segment in [`crate::Journey::segments`].
+    pub fn segment(&mut self, named: &Named) -> Option<u16> {
+        let slug = Slug::parse(&named.text).ok().filter(|_| self.beside.segments.contains(&named.text));
+        let Some(slug) = slug else {
+            let known = self.beside.segments.iter().map(String::as_str).collect();
+            self.unknown(
+                "journey.unknown_segment",
+                "segment",
+                named,
+                known,
+                "put a file of that name into the folder `segments` beside the journey",
+            );
+            return None;
+        };
+        let place = self.segments.iter().position(|known| *known == slug).unwrap_or_else(|| {
+            self.segments.push(slug);
+            self.segments.len() - 1
+        });
+        u16::try_from(place).ok()
+    }
+
+    /// A template that is ready to be sent.
+    pub fn template(&mut self, named: &Named) -> Option<Arc<Template>> {
+        let beside = self.beside;
+        match beside.templates.get(&named.text) {
+            Some(Content::Ready(template)) => {
+                if !self.templates.contains(template.slug()) {
+                    self.templates.push(template.slug().clone());
+                }
+                Some(Arc::clone(template))
+            }
+            Some(Content::Broken) => {
+                self.problems.push(
+                    Problem::new(
+                        "journey.content_not_ready",
+                        format!("the template `{}` cannot be sent yet", named.text),
+                    )
+                    .field(&named.field)
+                    .value(&named.text)
+                    .at(named.place)
+                    .cure("mend what is reported of its file"),
+                );
+                None
+            }
+            None => {
+                let known = beside.templates.keys().map(String::as_str).collect();
+                self.unknown(
+                    "journey.unknown_template",
+                    "template",
+                    named,
+                    known,
+                    "put a file of that name into the folder `templates` beside the journey",
+                );
+                None
+            }
+        }
+    }
+
+    /// A custom field, which a node may write.
+    pub fn custom_field(&mut self, named: &Named) -> Option<FieldDef> {
+        let beside = self.beside;
+        if let Some(def) = beside.fields.iter().find(|def| def.slug.as_str() == named.text) {
+            return Some(def.clone());
+        }
+        if BUILT_IN_FIELDS.iter().any(|(name, _)| *name == named.text) {
+            self.problems.push(
+                Problem::new(
+                    "journey.built_in_field",
+                    format!("`{}` is built in and cannot be set", named.text),
+                )
+                .field(&named.field)
+                .at(named.place)
+                .cure("make a custom field for it in fields.yaml"),
+            );
+            return None;
+        }
+        let known = beside.fields.iter().map(|def| def.slug.as_str()).collect();
+        self.unknown(
+            "journey.unknown_field",
+            "custom field",
+            named,
+            known,
+            "define it in fields.yaml beside the journey",
+        );
+        None
+    }
+
+    /// The type of a contact field, built in or custom; `named` is where it is read.
+    pub fn contact_field(&mut self, name: &str, named: &Named) -> Option<DataType> {
+        let beside = self.beside;
+        let custom = beside.fields.iter().find(|def| def.slug.as_str() == name).map(|def| &def.kind);
+        let built_in = || BUILT_IN_FIELDS.iter().find(|(own, _)| *own == name).map(|(_, kind)| kind);
+        if let Some(kind) = custom.or_else(built_in) {
+            self.reads.totals |= FROM_ORDERS.contains(&name);
+            return Some(DataType::of_field(kind));
+        }
+        let known: Vec<&str> = BUILT_IN_FIELDS
+            .iter()
+            .map(|(name, _)| *name)
+            .chain(beside.fields.iter().map(|def| def.slug.as_str()))
+            .collect();
+        let named = Named { text: name.to_owned(), ..named.clone() };
+        self.unknown("journey.unknown_field", "contact field", &named, known, "");
+        None
+    }
+
+    /// Checks what a reference leads to, and keeps it for the check of the paths. `field` is the setting within the
+    /// node.
+    pub fn reference(
+        &mut self,
+        path: &RefPath,
+        place: Place,
+        field: &str,
+        expect: Expect,
+    ) -> Option<DataType> {
+        let field = if field.starts_with("nodes.") { field.to_owned() } else { self.path(field) };
+        let named = Named { text: path.to_string(), place, field };
+        let found = self.type_of(path, &named)?;
+        let fits = match expect {
+            Expect::Any => true,
+            Expect::Value => found.is_value(),
+            Expect::Fits(wanted) => found.fits(wanted),
+        };
+        if !fits {
+            let wanted = match expect {
+                Expect::Fits(wanted) => wanted.word(),
+                _ => "single value",
+            };
+            self.mismatch(&named, found, wanted);
+            return None;
+        }
+        Some(found)
+    }
+
+    /// As [`Self::reference`], for the value of a field.
+    pub fn reference_to(
+        &mut self,
+        path: &RefPath,
+        place: Place,
+        field: &str,
+        expect: Expect,
+        def: &FieldDef,
+    ) -> Option<DataType> {
+        if let (Expect::Fits(DataType::Text), FieldType::Email | FieldType::Phone) = (expect, &def.kind) {
+            // Any text could stand in a text field, but an address must be one.
+            let found = self.reference(path, place, field, Expect::Value)?;
+            if found != DataType::Text {
+                let named = Named { text: path.to_string(), place, field: field.to_owned() };
+                self.mismatch(&named, found, def.kind.word());
+                return None;
+            }
+            return Some(found);
+        }
+        self.reference(path, place, field, expect)
+    }
+
+    /// As [`Self::reference`], for a variable of a template.
+    pub fn variable(
+        &mut self,
+        path: &RefPath,
+        place: Place,
+        field: &str,
+        kind: VariableType,
+        expect: Expect,
+    ) -> Option<DataType> {
+        let found = self.reference(path, place, field, expect)?;
+        if kind == VariableType::Date && !matches!(found, DataType::Date | DataType::Instant) {
+            let named = Named { text: path.to_string(), place, field: field.to_owned() };
+            self.mismatch(&named, found, kind.word());
+            return None;
+        }
+        Some(found)
+    }
+
+    /// Reads a condition about the contact and the data of earlier nodes.
+    pub fn condition(&mut self, node: &model::doc::Node, field: &str) -> Option<Condition> {
+        let table = Table { exports: &self.exports, by_id: self.by_id };
+        let mut schema = Schema::with_fields(self.beside.fields.iter().cloned());
+        schema.segments = self.beside.segments.iter().cloned().collect();
+        schema.refs = Some(&table);
+        schema.scope = Scope::Profile;
+        match Condition::parse_noting(node, &schema, field) {
+            Ok((condition, warnings)) => {
+                self.problems.extend(warnings);
+                Some(condition)
+            }
+            Err(problems) => {
+                self.problems.extend(problems);
+                None
+            }
+        }
+    }
+
+    fn mismatch(&mut self, named: &Named, found: DataType, wanted: &str) {
+        let cure = match found {
+            DataType::ProductList => format!("take one product's datum, as in {}.0.unit_price", named.text),
+            DataType::Product => format!("take a datum of the product, as in {}.unit_price", named.text),
+            DataType::Cart => format!("take a datum of the cart, as in {}.total", named.text),
+            _ => format!("refer to a datum of type {wanted}"),
+        };
+        self.problems.push(
+            Problem::new(
+                "journey.type",
+                format!("`{}` is of type {found}, expected is {wanted}", named.text),
+            )
+            .field(&named.field)
+            .value(&named.text)
+            .at(named.place)
+            .cure(cure),
+        );
+    }
+
+    fn type_of(&mut self, path: &RefPath, named: &Named) -> Option<DataType> {
+        let parts = path.parts();
+        match parts[0].as_str() {
+            "contact" => {
+                let kind = self.contact_field(&parts[1], named)?;
+                self.walk(kind, &parts[2..], named)
+            }
+            "nodes" => self.type_of_export(path, named),
+            _ => {
+                self.problems.push(
+                    Problem::new(
+                        "journey.no_such_data",
+                        "this journey has no trigger whose data could be read",
+                    )
+                    .field(&named.field)
+                    .value(&named.text)
+                    .at(named.place)
+                    .cure("read a node's data or a field of the contact"),
+                );
+                None
+            }
+        }
+    }
+
+    fn type_of_export(&mut self, path: &RefPath, named: &Named) -> Option<DataType> {
+        let parts = path.parts();
+        let Some(number) = self.by_id.get(&parts[1]).copied() else {
+            let problem = Problem::new("journey.unknown_node", format!("there is no node `{}`", parts[1]))
+                .field(&named.field)
+                .value(&named.text)
+                .at(named.place);
+            let ids: Vec<&str> = self.exports.iter().map(|(id, _)| id.as_str()).collect();
+            self.problems.push(problem.suggest(&parts[1], ids));
+            return None;
+        };
+        self.refs.push(Read {
+            node: self.node,
+            path: path.clone(),
+            place: named.place,
+            field: named.field.clone(),
+        });
+        let exports = self.exports[usize::from(number)].1;
+        let own = match parts.get(2) {
+            None => exports.first(),
+            Some(name) => exports.iter().find(|export| export.name == name),
+        };
+        let Some(own) = own else {
+            let name = parts.get(2).map_or("", String::as_str);
+            let problem = Problem::new("journey.no_such_data", format!("`{}` exports no `{name}`", parts[1]))
+                .field(&named.field)
+                .value(&named.text)
+                .at(named.place);
+            let names: Vec<&str> = exports.iter().map(|export| export.name).collect();
+            self.problems.push(if names.is_empty() {
+                problem.cure("this kind of node exports nothing")
+            } else {
+                problem.suggest(name, names)
+            });
+            return None;
+        };
+        self.walk(own.kind, parts.get(3..).unwrap_or_default(), named)
+    }
+
+    fn walk(&mut self, from: DataType, path: &[String], named: &Named) -> Option<DataType> {
+        type_at(from, path)
+            .map_err(|Astray { part, within, known }| {
+                let problem = Problem::new("journey.no_such_data", format!("a {within} has no `{part}`"))
+                    .field(&named.field)
+                    .value(&named.text)
+                    .at(named.place);
+                self.problems.push(if known.is_empty() {
+                    problem.cure("end the reference before it")
+                } else {
+                    problem.suggest(part, known)
+                });
+            })
+            .ok()
+    }
+}
+
+/// The data of all nodes, for conditions. Whether it is there on every path is the graph's business.
+struct Table<'a> {
+    exports: &'a [(String, &'static [Export])],
+    by_id: &'a HashMap<String, u16>,
+}
+
+impl Refs for Table<'_> {
+    fn kind(&self, path: &RefPath) -> Option<Kind> {
+        let [root, node, name, rest @ ..] = path.parts() else { return None };
+        let number = self.by_id.get(node).filter(|_| root == "nodes")?;
+        let export = self.exports[usize::from(*number)].1.iter().find(|export| export.name == name)?;
+        match type_at(export.kind, rest).ok()? {
+            DataType::Text => Some(Kind::Text),
+            DataType::Integer | DataType::Decimal => Some(Kind::Number),
+            DataType::Date => Some(Kind::Date),
+            DataType::Instant => Some(Kind::Instant),
+            DataType::Boolean => Some(Kind::Boolean),
+            DataType::Options => Some(Kind::Options),
+            DataType::Product | DataType::ProductList | DataType::Cart => None,
+        }
+    }
+
+    fn known(&self) -> Vec<String> {
+        let single = |export: &&Export| export.kind.is_value();
+        let of = |(id, exports): &(String, &'static [Export])| {
+            exports
+                .iter()
+                .filter(single)
+                .map(|export| format!("nodes.{id}.{}", export.name))
+                .collect::<Vec<_>>()
+        };
+        self.exports.iter().flat_map(of).collect()
+    }
+}

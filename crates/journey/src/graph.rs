@@ -1,0 +1,117 @@
+//! A compiled journey: nodes by number, the start first, and where each outcome leads.
+
+use std::collections::HashMap;
+
+use model::{Lang, Localized, Place, Slug};
+
+use crate::{
+    document::{Audience, Reentry},
+    nodes::{Kind, Step},
+};
+
+/// A link, compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The node that it leads to.
+    pub to: u16,
+    /// Its word; `always` for every outcome.
+    pub when: String,
+    /// Where it stands in the file.
+    pub place: Place,
+}
+
+/// A node, compiled.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name in links and references.
+    pub id: String,
+    /// What people call it; the kind's name when the file gives none.
+    pub name: Localized,
+    /// Its kind.
+    pub kind: &'static Kind,
+    /// What it does.
+    pub step: Box<dyn Step>,
+    /// Where it stands in the file.
+    pub place: Place,
+    /// The links that leave it, in the file's order.
+    pub links: Vec<Link>,
+    /// By outcome: the nodes that a contact goes to.
+    pub next: Vec<Vec<u16>>,
+}
+
+/// A compiled journey. Made by [`crate::compile`].
+#[derive(Debug)]
+pub struct Journey {
+    /// What it is known by.
+    pub slug: Slug,
+    /// What people call it.
+    pub name: Localized,
+    /// Who takes part.
+    pub audience: Audience,
+    /// Whether somebody may take part again.
+    pub reentry: Reentry,
+    /// Its nodes, the start first.
+    pub nodes: Vec<Node>,
+    /// The segments whose members it asks for; a [`crate::Need::Member`] names one by its place here.
+    pub segments: Vec<Slug>,
+    /// The templates that it sends, in order.
+    pub templates: Vec<Slug>,
+    /// What a [`crate::Person`] must be loaded with.
+    pub reads: Reads,
+    pub(crate) by_id: HashMap<String, u16>,
+}
+
+/// What of a contact the journey reads beside its profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// What its orders come to.
+    pub totals: bool,
+    /// Its RFM placement.
+    pub rfm: bool,
+    /// Whether its address is on the suppression list.
+    pub suppressions: bool,
+}
+
+impl Journey {
+    /// The number of a node.
+    #[must_use]
+    pub fn number(&self, id: &str) -> Option<u16> {
+        self.by_id.get(id).copied()
+    }
+
+    /// A node by number.
+    #[must_use]
+    pub fn node(&self, number: u16) -> &Node {
+        &self.nodes[usize::from(number)]
+    }
+
+    /// Whether any node changes contacts.
+    #[must_use]
+    pub fn changed_fields(&self) -> Vec<&str> {
+        let mut fields: Vec<&str> = self.nodes.iter().filter_map(|node| node.step.changes_field()).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        fields
+    }
+}
+
+impl Node {
+    /// What people call it.
+    #[must_use]
+    pub fn label(&self, lang: Lang) -> &str {
+        let own = self.name.get(lang);
+        if !own.is_empty() {
+            return own;
+        }
+        match lang {
+            Lang::En => self.kind.name_en,
+            Lang::Fr => self.kind.name_fr,
+        }
+    }
+
+    /// Its outcomes' words.
+    #[must_use]
+    pub fn outcomes(&self) -> &'static [&'static str] {
+        self.step.outcomes()
+    }
+}

@@ -1,0 +1,240 @@
+//! Kinds of nodes: one file each, and one line in [`KINDS`].
+//!
+//! A kind reads its part of the file ([`Kind::read`]), says its outcomes and exports, binds its names to what lies beside
+//! the journey ([`Step::bind`], where it reports what it does not find), and takes a contact one step ([`Step::step`]).
+
+pub mod check_value;
+pub mod end;
+pub mod get_last_cart;
+pub mod get_products;
+pub mod in_segment;
+pub mod send_email;
+pub mod set_field;
+pub mod start;
+
+use std::fmt;
+
+use model::{
+    Place, Problem, Problems,
+    doc::{Fields, Node},
+};
+
+use crate::{
+    check::Binder,
+    data::{DataType, Datum, Export},
+    run::{Context, Need},
+    trace::Detail,
+};
+
+/// All kinds, in the order of the documentation.
+pub const KINDS: &[&Kind] = &[
+    &start::KIND,
+    &in_segment::KIND,
+    &check_value::KIND,
+    &get_last_cart::KIND,
+    &get_products::KIND,
+    &set_field::KIND,
+    &send_email::KIND,
+    &end::KIND,
+];
+
+/// The one outcome of a node that has only one.
+pub const ALWAYS: &[&str] = &["always"];
+/// The outcomes of a condition, and of a node that finds something or not.
+pub const YES_NO: &[&str] = &["yes", "no"];
+/// Place of `yes` in [`YES_NO`].
+pub const YES: u8 = 0;
+/// Place of `no` in [`YES_NO`].
+pub const NO: u8 = 1;
+
+/// What a kind of node is.
+pub struct Kind {
+    /// Its word in files.
+    pub word: &'static str,
+    /// Its English name.
+    pub name_en: &'static str,
+    /// Its French name.
+    pub name_fr: &'static str,
+    /// What it is to the checker.
+    pub role: Role,
+    /// Reads a node of this kind; none when it reported problems.
+    pub read: fn(&mut Reading<'_, '_>) -> Option<Box<dyn Step>>,
+}
+
+/// What a kind of node is to the checker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The beginning.
+    Start,
+    /// Asks something: each answer should lead somewhere.
+    Condition,
+    /// Fetches data for later nodes: pointless as the last one.
+    Source,
+    /// Does something that stays.
+    Action,
+    /// The end of a path: nothing may follow.
+    End,
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word)
+    }
+}
+
+/// A node's part of the file, being read.
+pub struct Reading<'a, 'b> {
+    /// Its keys; `kind` and `name` were read.
+    pub fields: Fields<'a>,
+    /// Where problems go.
+    pub problems: &'b mut Problems,
+}
+
+impl<'a> Reading<'a, '_> {
+    /// The value, or the problem put aside.
+    pub fn keep<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    /// A text that must be there, with its place.
+    pub fn required_text(&mut self, key: &'static str) -> Option<Named> {
+        let read = self.fields.required(key).and_then(|node| {
+            let text = node.scalar().filter(|text| !text.is_empty()).ok_or_else(|| {
+                node.problem("doc.type", format!("expected a text, found {}", node.kind()))
+                    .field(self.fields.path_of(key))
+            })?;
+            Ok(Named { text, place: node.place, field: self.fields.path_of(key) })
+        });
+        self.keep(read)
+    }
+
+    /// The node of a key that must be there, with its path.
+    pub fn required(&mut self, key: &'static str) -> Option<(&'a Node, String)> {
+        let path = self.fields.path_of(key);
+        let read = self.fields.required(key);
+        self.keep(read).map(|node| (node, path))
+    }
+}
+
+/// A name in the file, with where it stands.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The name.
+    pub text: String,
+    /// Where.
+    pub place: Place,
+    /// Under which path, as in `nodes.high.segment`.
+    pub field: String,
+}
+
+/// What a node does with a contact.
+pub trait Step: fmt::Debug + Send + Sync {
+    /// The words of its outcomes, which links may carry beside `always`.
+    fn outcomes(&self) -> &'static [&'static str] {
+        ALWAYS
+    }
+
+    /// What it exports to later nodes.
+    fn exports(&self) -> &'static [Export] {
+        &[]
+    }
+
+    /// Binds its names to what lies beside the journey, and reports what it does not find.
+    fn bind(&mut self, binder: &mut Binder<'_>);
+
+    /// Whether a contact may stay here for a time: a loop needs such a node.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Whether it sends a message to the contact.
+    fn sends(&self) -> bool {
+        false
+    }
+
+    /// The contact field that it changes.
+    fn changes_field(&self) -> Option<&str> {
+        None
+    }
+
+    /// The send point of a sending node.
+    fn sending(&self) -> Option<Sending<'_>> {
+        None
+    }
+
+    /// Takes a contact one step.
+    fn step(&self, context: &mut Context<'_>) -> Flow;
+}
+
+/// What all messages of a sending node have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sending<'a> {
+    /// The template.
+    pub template: &'a str,
+    /// Why we write.
+    pub purpose: &'a str,
+}
+
+/// Where a step ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Flow {
+    /// It cannot go on without these.
+    Needs(Vec<Need>),
+    /// It is done.
+    Done(Passage),
+}
+
+/// A step that is done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passage {
+    /// Place of the outcome among the node's outcomes.
+    pub outcome: u8,
+    /// What decided it.
+    pub detail: Detail,
+    /// What it exports, by name.
+    pub exports: Vec<(&'static str, Datum)>,
+}
+
+impl Flow {
+    /// Done, with an outcome and what decided it.
+    #[must_use]
+    pub const fn done(outcome: u8, detail: Detail) -> Self {
+        Self::Done(Passage { outcome, detail, exports: Vec::new() })
+    }
+
+    /// Done, and hands data on.
+    #[must_use]
+    pub const fn exporting(outcome: u8, detail: Detail, exports: Vec<(&'static str, Datum)>) -> Self {
+        Self::Done(Passage { outcome, detail, exports })
+    }
+}
+
+/// The kind with this word.
+#[must_use]
+pub fn kind(word: &str) -> Option<&'static Kind> {
+    KINDS.iter().copied().find(|kind| kind.word == word)
+}
+
+/// What a reference must lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// A single value of any type.
+    Value,
+    /// A datum that fits this type.
+    Fits(DataType),
+    /// Anything.
+    Any,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_unique_and_names_are_there() {
+        for (i, one) in KINDS.iter().enumerate() {
+            assert!(KINDS[i + 1..].iter().all(|other| other.word != one.word), "{}", one.word);
+            assert!(!one.name_en.is_empty() && !one.name_fr.is_empty());
+        }
+    }
+}
