@@ -1,39 +1,48 @@
 //! "Other conditions" of the step: what a product must be like.
 
-use model::{Problem, Problems, Product, Timestamp, doc::Node};
-use segment::reference::{Data, RefPath};
+use model::{Product, Problems, Timestamp, doc::Node};
+use segment::{Data, ProductCondition, RefPath};
 
-/// Conditions that must all hold.
-#[derive(Clone, Debug, Default)]
-pub struct Conditions {}
+/// A condition of the common language, and whether it reads data of the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    condition: Option<ProductCondition>,
+    refs: Vec<RefPath>,
+}
 
 impl Conditions {
-    /// Reads a list of conditions.
+    /// Reads a condition; a list means that all hold. References are checked by whoever knows the run: see
+    /// [`Conditions::refs`].
     ///
     /// # Errors
     /// What the condition language says.
     pub fn parse(node: &Node, path: &str) -> Result<Self, Problems> {
-        if node.items().is_some_and(<[Node]>::is_empty) {
-            return Ok(Self {});
-        }
-        Err(vec![Problem::new("products.where", "conditions on products are not understood yet").field(path)])
+        let condition = ProductCondition::parse(node, path)?;
+        let refs = condition.refs().into_iter().cloned().collect();
+        Ok(Self { condition: Some(condition), refs })
     }
 
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        true
+        self.condition.is_none()
+    }
+
+    /// The condition itself, if there is one.
+    #[must_use]
+    pub const fn condition(&self) -> Option<&ProductCondition> {
+        self.condition.as_ref()
     }
 
     /// References that they read.
     #[must_use]
-    pub fn refs(&self) -> Vec<&RefPath> {
-        Vec::new()
+    pub fn refs(&self) -> &[RefPath] {
+        &self.refs
     }
 
-    /// Whether a product satisfies all of them.
+    /// Whether a product satisfies them.
     #[must_use]
-    pub fn accept(&self, _: &Product, _: &dyn Data, _: Timestamp) -> bool {
-        true
+    pub fn accept(&self, product: &Product, data: &dyn Data, now: Timestamp) -> bool {
+        self.condition.as_ref().is_none_or(|condition| condition.matches(product, data, now))
     }
 }

@@ -13,6 +13,7 @@ pub mod rank;
 pub mod relations;
 pub mod select;
 pub mod step;
+pub mod train;
 
 pub use case::{Case, Order};
 pub use catalogue::{Catalogue, Figures};

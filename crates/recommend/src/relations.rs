@@ -15,8 +15,8 @@ const FORMAT: u8 = 1;
 
 /// One-directional weighted relations, as compressed rows by product number, immutable and cheap to clone.
 ///
-/// Beside its neighbours a product may *pull* towards what everybody buys ([`Relations::popular`]): what a dense model
-/// says of thousands of weak relations, said with one number, so that cutting to a few neighbours loses little.
+/// A weight may be negative: "who buys this rather does not buy that". Such a relation recommends nothing by itself, it
+/// counts against what other products of a cart recommend; leaving them out costs wholesale carts much.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Relations(Arc<Inner>);
 
@@ -26,23 +26,21 @@ struct Inner {
     offsets: Vec<u32>,
     to: Vec<ProductId>,
     weight: Vec<f32>,
-    /// By product number; empty when nothing pulls.
-    pull: Vec<f32>,
-    popular: Vec<(ProductId, f32)>,
 }
 
 impl Relations {
-    /// From rows: product, its neighbours with weights. Each row is cut to the `keep` heaviest positive ones, heaviest
-    /// first (equal weights: the smaller product number first). A later row of the same product is ignored.
+    /// From rows: product, its neighbours with weights. Each row is cut to the `keep` weights that are farthest from 0
+    /// (equal ones: the smaller product number first). A later row of the same product is ignored.
     #[must_use]
     pub fn from_rows(mut rows: Vec<(ProductId, Vec<(ProductId, f32)>)>, keep: usize) -> Self {
         rows.sort_by_key(|(product, _)| *product);
         rows.dedup_by_key(|(product, _)| *product);
         let mut inner = Inner { offsets: vec![0], ..Inner::default() };
         for (product, mut row) in rows {
-            row.retain(|(to, weight)| *weight > 0.0 && weight.is_finite() && *to != product);
-            row.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            row.retain(|(to, weight)| *weight != 0.0 && weight.is_finite() && *to != product);
+            row.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
             row.truncate(keep);
+            row.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             // Rows of products between the last one and this one are empty.
             inner.offsets.resize(product.0 as usize + 1, inner.to.len() as u32);
             inner.to.extend(row.iter().map(|(to, _)| *to));
@@ -52,19 +50,7 @@ impl Relations {
         Self(Arc::new(inner))
     }
 
-    /// With the pull of each product (by product number) towards popular ones.
-    #[must_use]
-    pub fn with_popular(self, pull: Vec<f32>, popular: Vec<(ProductId, f32)>) -> Self {
-        let inner = Arc::try_unwrap(self.0).unwrap_or_else(|shared| Inner {
-            offsets: shared.offsets.clone(),
-            to: shared.to.clone(),
-            weight: shared.weight.clone(),
-            ..Inner::default()
-        });
-        Self(Arc::new(Inner { pull, popular, ..inner }))
-    }
-
-    /// The neighbours of a product, heaviest first.
+    /// The neighbours of a product, heaviest first, negative ones last.
     pub fn of(&self, product: ProductId) -> impl ExactSizeIterator<Item = (ProductId, f32)> + '_ {
         let row = product.0 as usize;
         let range = match (self.0.offsets.get(row), self.0.offsets.get(row + 1)) {
@@ -72,18 +58,6 @@ impl Relations {
             _ => 0..0,
         };
         self.0.to[range.clone()].iter().copied().zip(self.0.weight[range].iter().copied())
-    }
-
-    /// How strongly a product pulls towards popular ones.
-    #[must_use]
-    pub fn pull(&self, product: ProductId) -> f32 {
-        self.0.pull.get(product.0 as usize).copied().unwrap_or_default()
-    }
-
-    /// Popular products with their share, largest first; empty when nothing pulls.
-    #[must_use]
-    pub fn popular(&self) -> &[(ProductId, f32)] {
-        &self.0.popular
     }
 
     /// How many products have neighbours.
@@ -104,20 +78,19 @@ impl Relations {
         self.0.to.is_empty()
     }
 
-    /// As versioned bytes: a version, four counts, then the columns, little-endian.
+    /// As versioned bytes: a version, two counts, then the columns, little-endian.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let inner = &*self.0;
-        let mut bytes = vec![FORMAT];
-        for count in [inner.offsets.len(), inner.to.len(), inner.pull.len(), inner.popular.len()] {
+        let mut bytes = Vec::with_capacity(9 + 4 * (inner.offsets.len() + 2 * inner.to.len()));
+        bytes.push(FORMAT);
+        for count in [inner.offsets.len(), inner.to.len()] {
             bytes.extend_from_slice(&(count as u32).to_le_bytes());
         }
-        let popular_ids = inner.popular.iter().map(|(product, _)| product.0);
-        for number in inner.offsets.iter().copied().chain(inner.to.iter().map(|to| to.0)).chain(popular_ids) {
+        for number in inner.offsets.iter().copied().chain(inner.to.iter().map(|to| to.0)) {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        let popular_weights = inner.popular.iter().map(|(_, weight)| *weight);
-        for weight in inner.weight.iter().copied().chain(inner.pull.iter().copied()).chain(popular_weights) {
+        for weight in &inner.weight {
             bytes.extend_from_slice(&weight.to_le_bytes());
         }
         bytes
@@ -130,34 +103,23 @@ impl Relations {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let (&version, rest) = bytes.split_first().ok_or("no bytes")?;
         if version != FORMAT {
-            return Err(format!(
-                "relations of format {version}, this program reads {FORMAT}: train them again"
-            ));
+            return Err(format!("relations of format {version}, this program reads {FORMAT}: train them again"));
         }
-        let word = |i: usize| -> Option<[u8; 4]> { rest.get(4 * i..4 * i + 4)?.try_into().ok() };
-        let count = |i: usize| word(i).map(|w| u32::from_le_bytes(w) as usize).ok_or("cut short");
-        let (rows, len, pulls, popular) = (count(0)?, count(1)?, count(2)?, count(3)?);
-        if rest.len() != 4 * (4 + rows + 2 * len + pulls + 2 * popular) {
+        let mut words = rest.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
+        let mut count = || words.next().map(|word| u32::from_le_bytes(word) as usize).ok_or("cut short");
+        let (rows, len) = (count()?, count()?);
+        if rest.len() != 4 * (2 + rows + 2 * len) {
             return Err("cut short, or longer than it says".into());
         }
-        let mut at = 4;
-        let mut words = |n: usize| {
-            let range = at..at + n;
-            at += n;
-            range.map(|i| word(i).unwrap_or_default()).collect::<Vec<_>>()
-        };
-        let offsets: Vec<u32> = words(rows).into_iter().map(u32::from_le_bytes).collect();
-        let to = words(len).into_iter().map(|w| ProductId(u32::from_le_bytes(w))).collect();
-        let popular_ids: Vec<u32> = words(popular).into_iter().map(u32::from_le_bytes).collect();
-        let mut floats = |n: usize| words(n).into_iter().map(f32::from_le_bytes).collect::<Vec<f32>>();
-        let (weight, pull, shares) = (floats(len), floats(pulls), floats(popular));
-        let ordered = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
+        let offsets: Vec<u32> = words.by_ref().take(rows).map(u32::from_le_bytes).collect();
+        let to: Vec<ProductId> = words.by_ref().take(len).map(|word| ProductId(u32::from_le_bytes(word))).collect();
+        let weight: Vec<f32> = words.map(f32::from_le_bytes).collect();
+        let ordered = offsets.first().is_none_or(|first| *first == 0) && offsets.is_sorted();
         let ends = offsets.last().map_or(len == 0, |end| *end as usize == len);
-        if !ordered || !ends || weight.iter().chain(&pull).chain(&shares).any(|w| !w.is_finite()) {
+        if !ordered || !ends || weight.iter().any(|w| !w.is_finite()) {
             return Err("rows out of order".into());
         }
-        let popular = popular_ids.into_iter().map(ProductId).zip(shares).collect();
-        Ok(Self(Arc::new(Inner { offsets, to, weight, pull, popular })))
+        Ok(Self(Arc::new(Inner { offsets, to, weight })))
     }
 }
 
@@ -191,29 +153,12 @@ impl Scores {
         self.sum[at] = if sum == 0.0 { f32::MIN_POSITIVE } else { sum };
     }
 
-    /// Adds the relations of seeds with their weights, and their common pull towards popular products.
+    /// Adds the relations of seeds with their weights.
     pub fn add_related(&mut self, relations: &Relations, seeds: impl IntoIterator<Item = (ProductId, f32)>) {
-        let mut pull = 0.0;
         for (seed, strength) in seeds {
             for (to, weight) in relations.of(seed) {
                 self.add(to, strength * weight);
             }
-            pull += strength * relations.pull(seed);
-        }
-        if pull > 0.0 {
-            for (product, share) in relations.popular() {
-                self.add(*product, pull * share);
-            }
-        }
-    }
-
-    /// Takes a product out.
-    pub fn remove(&mut self, product: ProductId) {
-        if let Some(sum) = self.sum.get_mut(product.0 as usize)
-            && *sum != 0.0
-        {
-            *sum = 0.0;
-            self.touched.retain(|other| *other != product);
         }
     }
 
@@ -226,5 +171,57 @@ impl Scores {
     #[must_use]
     pub fn get(&self, product: ProductId) -> f32 {
         self.sum.get(product.0 as usize).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rows() -> impl Strategy<Value = Vec<(ProductId, Vec<(ProductId, f32)>)>> {
+        let neighbour = (1_u32..50, -1.0_f32..1.0).prop_map(|(to, weight)| (ProductId(to), weight));
+        let row = (1_u32..50, proptest::collection::vec(neighbour, 0..12)).prop_map(|(p, row)| (ProductId(p), row));
+        proptest::collection::vec(row, 0..20)
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_read_back_and_damaged_ones_never_panic(rows in rows(), cut in 0_usize..400, flip in any::<u8>()) {
+            let relations = Relations::from_rows(rows, 5);
+            let mut bytes = relations.to_bytes();
+            prop_assert_eq!(Relations::from_bytes(&bytes), Ok(relations));
+            let at = cut % bytes.len();
+            prop_assert!(Relations::from_bytes(&bytes[..at]).is_err());
+            bytes[at] = flip;
+            if let Ok(read) = Relations::from_bytes(&bytes) {
+                for product in 0..60 {
+                    prop_assert!(read.of(ProductId(product)).len() <= read.len());
+                }
+            }
+        }
+
+        #[test]
+        fn rows_are_cut_to_the_farthest_from_nothing(rows in rows(), keep in 0_usize..8) {
+            let relations = Relations::from_rows(rows.clone(), keep);
+            for product in (0..60).map(ProductId) {
+                let kept: Vec<(ProductId, f32)> = relations.of(product).collect();
+                prop_assert!(kept.len() <= keep);
+                prop_assert!(kept.windows(2).all(|pair| pair[0].1 >= pair[1].1));
+                prop_assert!(kept.iter().all(|(to, _)| *to != product));
+                let row = rows.iter().find(|(p, _)| *p == product).map(|(_, row)| row.clone()).unwrap_or_default();
+                let least = kept.iter().map(|(_, weight)| weight.abs()).fold(f32::INFINITY, f32::min);
+                let heavier = row.iter().filter(|(to, weight)| *to != product && weight.abs() > least).count();
+                prop_assert!(kept.is_empty() || heavier < keep);
+            }
+        }
+    }
+
+    #[test]
+    fn another_version_says_what_to_do() {
+        let problem = Relations::from_bytes(&[9, 0, 0, 0, 0]).unwrap_err();
+        assert_eq!(problem, "relations of format 9, this program reads 1: train them again");
+        assert_eq!(Relations::from_bytes(&Relations::default().to_bytes()), Ok(Relations::default()));
     }
 }

@@ -258,10 +258,10 @@ impl<'a> Run<'a> {
             Order::Default => None,
             order => order.ranking().map(|key| self.catalogue.ranking(key)),
         };
-        queue.extend(self.scratch.scores.iter().map(|(id, score)| {
+        queue.extend(self.scratch.scores.iter().filter(|(_, score)| *score > 0.0).map(|(id, score)| {
             let place = ranking.as_ref().map_or(0, |ranking| self.catalogue.place(ranking, id));
             // Bits of positive floats sort as the floats do.
-            Reverse((place, !score.max(0.0).to_bits(), id.0))
+            Reverse((place, !score.to_bits(), id.0))
         }));
         let mut heap = BinaryHeap::from(queue);
         while self.chosen.len() < until
