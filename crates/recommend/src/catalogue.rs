@@ -1,7 +1,7 @@
 //! The catalogue as it stands at one instant: products, rankings, relations. Immutable, shared by all threads.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -193,22 +193,22 @@ impl Catalogue {
 
     fn ranked_by_figures(&self, metric: Metric, period: model::Period) -> Vec<ProductId> {
         let (after, last) = rank::days_of(period, self.now);
-        let mut sums: BTreeMap<ProductId, (i64, i64)> = BTreeMap::new();
+        let mut sums = vec![(0_i64, 0_i64); self.products.len()];
         for day in self.figures.iter().filter(|day| day.day > after && day.day <= last) {
-            if !self.is_recommendable(day.product) {
-                continue;
-            }
-            let sum = sums.entry(day.product).or_default();
+            // A figure of a product that is none of ours is nobody's.
+            let Some(sum) = sums.get_mut(self.position(day.product)) else { continue };
             let (first, second) = match metric {
                 Metric::Sales => (day.orders, day.units),
                 Metric::Visits => (day.visits, 0),
             };
             *sum = (sum.0.saturating_add(first), sum.1.saturating_add(second));
         }
-        let mut ranked: Vec<(&Product, (i64, i64))> = sums
-            .into_iter()
-            .filter(|(_, sum)| sum.0 > 0)
-            .filter_map(|(id, sum)| self.product(id).map(|product| (product, sum)))
+        let mut ranked: Vec<(&Product, (i64, i64))> = self
+            .products
+            .iter()
+            .zip(sums)
+            .zip(&self.recommendable)
+            .filter_map(|((product, sum), ok)| (*ok && sum.0 > 0).then_some((product, sum)))
             .collect();
         ranked.sort_by(|(a, x), (b, y)| y.cmp(x).then_with(|| rank::compare(RankingKey::Priority, a, b)));
         ranked.into_iter().map(|(product, _)| product.id).collect()

@@ -1,13 +1,13 @@
 //! "Other conditions" of the step: what a product must be like.
 
-use model::{Product, Problems, Timestamp, doc::Node};
-use segment::{Data, ProductCondition, RefPath};
+use model::{Problems, Product, Timestamp, doc::Node};
+use segment::{Data, Kind, ProductCondition, RefPath};
 
 /// A condition of the common language, and whether it reads data of the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     condition: Option<ProductCondition>,
-    refs: Vec<RefPath>,
+    refs: Vec<(RefPath, Kind)>,
 }
 
 impl Conditions {
@@ -18,7 +18,7 @@ impl Conditions {
     /// What the condition language says.
     pub fn parse(node: &Node, path: &str) -> Result<Self, Problems> {
         let condition = ProductCondition::parse(node, path)?;
-        let refs = condition.refs().into_iter().cloned().collect();
+        let refs = condition.refs();
         Ok(Self { condition: Some(condition), refs })
     }
 
@@ -34,9 +34,9 @@ impl Conditions {
         self.condition.as_ref()
     }
 
-    /// References that they read.
+    /// References that they read, with the kind that each is compared with.
     #[must_use]
-    pub fn refs(&self) -> &[RefPath] {
+    pub fn refs(&self) -> &[(RefPath, Kind)] {
         &self.refs
     }
 

@@ -22,3 +22,4 @@ pub use rank::{Metric, RankingKey};
 pub use relations::Relations;
 pub use select::select;
 pub use step::{GetProducts, Needs, Origin, Pick, RefUse, Related};
+pub use train::{Params, Settings, Trained, TrainingOrder, train_with};

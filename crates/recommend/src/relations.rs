@@ -103,7 +103,9 @@ impl Relations {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let (&version, rest) = bytes.split_first().ok_or("no bytes")?;
         if version != FORMAT {
-            return Err(format!("relations of format {version}, this program reads {FORMAT}: train them again"));
+            return Err(format!(
+                "relations of format {version}, this program reads {FORMAT}: train them again"
+            ));
         }
         let mut words = rest.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
         let mut count = || words.next().map(|word| u32::from_le_bytes(word) as usize).ok_or("cut short");
@@ -112,7 +114,8 @@ impl Relations {
             return Err("cut short, or longer than it says".into());
         }
         let offsets: Vec<u32> = words.by_ref().take(rows).map(u32::from_le_bytes).collect();
-        let to: Vec<ProductId> = words.by_ref().take(len).map(|word| ProductId(u32::from_le_bytes(word))).collect();
+        let to: Vec<ProductId> =
+            words.by_ref().take(len).map(|word| ProductId(u32::from_le_bytes(word))).collect();
         let weight: Vec<f32> = words.map(f32::from_le_bytes).collect();
         let ordered = offsets.first().is_none_or(|first| *first == 0) && offsets.is_sorted();
         let ends = offsets.last().map_or(len == 0, |end| *end as usize == len);
@@ -182,7 +185,8 @@ mod tests {
 
     fn rows() -> impl Strategy<Value = Vec<(ProductId, Vec<(ProductId, f32)>)>> {
         let neighbour = (1_u32..50, -1.0_f32..1.0).prop_map(|(to, weight)| (ProductId(to), weight));
-        let row = (1_u32..50, proptest::collection::vec(neighbour, 0..12)).prop_map(|(p, row)| (ProductId(p), row));
+        let row =
+            (1_u32..50, proptest::collection::vec(neighbour, 0..12)).prop_map(|(p, row)| (ProductId(p), row));
         proptest::collection::vec(row, 0..20)
     }
 

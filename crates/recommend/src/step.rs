@@ -4,7 +4,7 @@ use model::{
     Period, Place, Problem, Problems, Timestamp,
     doc::{Fields, Node},
 };
-use segment::reference::RefPath;
+use segment::{Kind, RefPath};
 
 use crate::{
     case::{self, Case, Order},
@@ -94,6 +94,8 @@ pub struct RefUse {
     pub field: String,
     /// Whether products are expected behind it; otherwise a single value.
     pub products: bool,
+    /// The kind of value that a product's field is compared with; none where products are expected.
+    pub kind: Option<Kind>,
     /// Where the case stands.
     pub place: Place,
 }
@@ -202,22 +204,23 @@ impl GetProducts {
     pub fn refs(&self) -> Vec<RefUse> {
         let mut uses = Vec::new();
         for (pick, name) in self.picks().zip(["main", "additional"]) {
-            let mut add = |path: &RefPath, field: &str, products: bool| {
+            let mut add = |path: &RefPath, field: &str, kind: Option<Kind>| {
                 uses.push(RefUse {
                     path: path.clone(),
                     field: format!("{name}.{field}"),
-                    products,
+                    products: kind.is_none(),
+                    kind,
                     place: pick.place,
                 });
             };
             if let Origin::Ref(path) = &pick.origin {
-                add(path, "origin", true);
+                add(path, "origin", None);
             }
             if let Some(Related::Ref(path)) = &pick.related_to {
-                add(path, "related_to", true);
+                add(path, "related_to", None);
             }
-            for path in pick.conditions.refs() {
-                add(path, "where", false);
+            for (path, kind) in pick.conditions.refs() {
+                add(path, "where", Some(*kind));
             }
         }
         uses

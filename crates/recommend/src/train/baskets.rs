@@ -20,8 +20,6 @@ pub struct TrainingOrder {
 pub(crate) struct Baskets {
     /// By item: which product.
     pub products: Vec<ProductId>,
-    /// By item: how many baskets hold it.
-    pub counts: Vec<u32>,
     pub customers: Vec<Option<u32>>,
     pub times: Vec<Timestamp>,
     offsets: Vec<usize>,
@@ -31,7 +29,8 @@ pub(crate) struct Baskets {
 impl Baskets {
     /// Numbers the products of orders; orders without products are left out.
     pub fn new(orders: &[TrainingOrder]) -> Self {
-        let mut by_time: Vec<&TrainingOrder> = orders.iter().filter(|order| !order.products.is_empty()).collect();
+        let mut by_time: Vec<&TrainingOrder> =
+            orders.iter().filter(|order| !order.products.is_empty()).collect();
         by_time.sort_by(|a, b| (a.at, a.customer, &a.products).cmp(&(b.at, b.customer, &b.products)));
         let distinct: Vec<Vec<ProductId>> = by_time
             .iter()
@@ -52,7 +51,6 @@ impl Baskets {
             ranked.iter().enumerate().map(|(item, (product, _))| (*product, item as u32)).collect();
         let mut baskets = Self {
             products: ranked.iter().map(|(product, _)| *product).collect(),
-            counts: ranked.iter().map(|(_, count)| *count).collect(),
             customers: by_time.iter().map(|order| order.customer).collect(),
             times: by_time.iter().map(|order| order.at).collect(),
             offsets: vec![0],

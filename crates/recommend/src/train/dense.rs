@@ -80,12 +80,12 @@ impl Tiles {
             .into_par_iter()
             .map(|j| {
                 let mut column: Vec<Array2<f32>> = vec![diagonal[j].clone()];
-                for i in j + 1..rows {
+                for (i, own) in diagonal.iter().enumerate().skip(j + 1) {
                     let mut sum = Array2::zeros((TILE, TILE));
                     for (k, above) in column.iter().enumerate() {
                         general_mat_mul(-1.0, &self.tiles[i][j + k], above, 1.0, &mut sum);
                     }
-                    column.push(diagonal[i].dot(&sum));
+                    column.push(own.dot(&sum));
                 }
                 column
             })
@@ -188,7 +188,8 @@ mod tests {
             }
             // A heavy diagonal makes it positive definite. The upper halves of diagonal tiles are never read.
             tiles.set_diagonal(|_| side as f32);
-            let full: Vec<f64> = (0..side * side).map(|at| f64::from(tiles.get(at / side, at % side))).collect();
+            let full: Vec<f64> =
+                (0..side * side).map(|at| f64::from(tiles.get(at / side, at % side))).collect();
             let inverse = tiles.inverse().unwrap();
             for (i, j) in [(0, 0), (side - 1, 0), (side / 2, side / 2), (side / 3, side - 1)] {
                 let dot: f64 = (0..side).map(|k| full[i * side + k] * f64::from(inverse.get(k, j))).sum();

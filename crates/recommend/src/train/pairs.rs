@@ -47,7 +47,9 @@ impl<'a> Pairs<'a> {
             })
             .collect();
         self.sums = (0..self.baskets.products.len())
-            .map(|item| self.holders(item).iter().map(|b| f64::from(self.weights[*b as usize])).sum::<f64>() as f32)
+            .map(|item| {
+                self.holders(item).iter().map(|b| f64::from(self.weights[*b as usize])).sum::<f64>() as f32
+            })
             .collect();
     }
 
