@@ -3,6 +3,7 @@
 //! * [`Condition`]: a typed tree of `all`, `any`, `not` and leaves over a contact's fields, consents, RFM, lists,
 //!   segments, carts, what it did, and data of earlier nodes. Parsed once against a [`Schema`].
 //! * [`evaluate()`]: member or not at an instant, and the next instant at which time alone can change that.
+//! * [`State`]: what must be kept of a contact's history so that the answer can be given without reading it again.
 //! * [`ProductCondition`]: the same operators over a product's fields.
 //! * [`Test`]: one comparison, for whoever has a value and an operator.
 //!
@@ -19,6 +20,7 @@ mod parse_leaf;
 pub mod product;
 pub mod reference;
 pub mod schema;
+pub mod state;
 pub mod test;
 
 pub use activity::{Activity, CartCondition, Entries, Entry, Filter, Measure, Products, Window};
@@ -30,4 +32,5 @@ pub use parse::{ANNIVERSARY_DAYS_MAX, LEAVES_MAX, VALUES_MAX, ValueType};
 pub use product::{PRODUCT_FIELDS, ProductCondition, product_field};
 pub use reference::{Data, NoData, Operand, RefPath};
 pub use schema::{Known, Refs, Schema, Scope};
+pub use state::{Observed, State};
 pub use test::{Moment, Right, Test, Tests, compare};

@@ -79,7 +79,7 @@ impl Parser<'_, '_> {
             let Some(node) = fields.optional(word) else { continue };
             let path = fields.path_of(word);
             let figure = self.figure(node, orders, &path);
-            let tests = self.tests_but(fields, &ValueType::of(Kind::Number), &["calendar"]);
+            let tests = self.tests_but(fields, &ValueType::of(Kind::Number), &["calendar", "between_ago"]);
             let (Some(figure), Some(tests)) = (figure, tests) else {
                 sound = false;
                 continue;
