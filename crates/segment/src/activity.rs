@@ -98,28 +98,25 @@ impl Window {
         if interval.from < interval.until { interval } else { Interval::NEVER }
     }
 
-    /// No event before this instant lies inside at `now`: where a scan may begin.
+    /// The instants inside at `now`: from the first (included) to the second (excluded). An event lies inside exactly
+    /// when its instant is between them.
     #[must_use]
-    pub fn scan_from(&self, now: Timestamp, zone: &Zone) -> Timestamp {
-        // Months clamp to the end of shorter ones, by up to three days.
-        let slack = |period: &Period| if period.months == 0 { 0 } else { -4 * Timestamp::DAY };
+    pub fn bounds(&self, now: Timestamp, zone: &Zone) -> (Timestamp, Timestamp) {
+        let within = |period: &Period| first_unexpired(*period, now);
         match self {
-            Self::Within(period) | Self::BetweenAgo(_, period) => period.before(now).plus(slack(period)),
-            Self::Absolute(Some(since), _) => since.at(zone),
-            Self::Calendar(calendar) => calendar.start(now, zone),
-            Self::Always | Self::OlderThan(_) | Self::Absolute(None, _) => Timestamp::MIN,
-        }
-    }
-
-    /// No event at or after this instant lies inside at `now`: where a scan may end.
-    #[must_use]
-    pub fn scan_until(&self, now: Timestamp, zone: &Zone) -> Timestamp {
-        match self {
-            Self::Absolute(_, Some(until)) => until.at(zone).min(now),
-            Self::OlderThan(period) | Self::BetweenAgo(period, _) => {
-                period.before(now).plus(if period.months == 0 { 0 } else { 4 * Timestamp::DAY }).min(now)
+            Self::Always => (Timestamp::MIN, now),
+            Self::Within(period) => (within(period), now),
+            Self::OlderThan(period) => (Timestamp::MIN, within(period)),
+            Self::BetweenAgo(near, far) => (within(far), within(near)),
+            Self::Absolute(since, until) => (
+                since.map_or(Timestamp::MIN, |bound| bound.at(zone)),
+                until.map_or(now, |bound| bound.at(zone).min(now)),
+            ),
+            Self::Calendar(calendar) => {
+                let since = calendar.start(now, zone);
+                let until = if calendar.is_current() { now } else { calendar.end(now, zone) };
+                (since, until)
             }
-            _ => now,
         }
     }
 
@@ -132,6 +129,21 @@ impl Window {
             Self::OlderThan(_) | Self::BetweenAgo(..) | Self::Absolute(..) => false,
         }
     }
+}
+
+/// The first instant that lies at most `period` back from `now`.
+fn first_unexpired(period: Period, now: Timestamp) -> Timestamp {
+    let about = period.before(now);
+    if period.months == 0 {
+        return about;
+    }
+    // Months clamp to the end of shorter ones, by up to three days; within these, `expiry` only grows.
+    let (mut low, mut high) = (about.plus_days(-4), about.plus_days(4));
+    while low.0 + 1 < high.0 {
+        let middle = Timestamp(low.0 + (high.0 - low.0) / 2);
+        if expiry(period, middle) > now { high = middle } else { low = middle }
+    }
+    high
 }
 
 /// What is measured of the events inside the window.

@@ -178,6 +178,13 @@ impl Calendar {
         Interval { from: start_of_day(first, zone), until: start_of_day(next, zone) }
     }
 
+    /// The first instant after the period at `now`.
+    #[must_use]
+    pub fn end(self, now: Timestamp, zone: &Zone) -> Timestamp {
+        let (first, next) = self.unit(day_of(now, zone));
+        start_of_day(if self.is_current() { next } else { first }, zone)
+    }
+
     /// The first instant of the period at `now`.
     #[must_use]
     pub fn start(self, now: Timestamp, zone: &Zone) -> Timestamp {

@@ -7,7 +7,9 @@
 
 use model::{Event, Order, Timestamp, Zone};
 
-use crate::{Activity, Condition, Entries, Entry, Measure, Products, activity::Tally, parse_activity::count_needed};
+use crate::{
+    Activity, Condition, Entries, Entry, Measure, Products, activity::Tally, parse_activity::count_needed,
+};
 
 /// The form of [`State::to_bytes`].
 const VERSION: u8 = 1;
@@ -183,7 +185,9 @@ impl Part {
             _ if self.partial => Observed::Refill,
             entry => {
                 self.recent.remove(at);
-                entry.map_or(Observed::Taken, |entry| self.insert(activity, entry, as_of, zone).max(Observed::Taken))
+                entry.map_or(Observed::Taken, |entry| {
+                    self.insert(activity, entry, as_of, zone).max(Observed::Taken)
+                })
             }
         }
     }

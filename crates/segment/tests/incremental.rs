@@ -48,23 +48,33 @@ fn window() -> impl Strategy<Value = String> {
         Just(", since: 2024-02-20".to_owned()),
         Just(", until: \"2024-02-27T10:00:00Z\"".to_owned()),
         prop::sample::select(vec![
-            "today", "yesterday", "this_week", "last_week", "this_month", "last_month", "this_quarter", "last_quarter",
-            "this_year", "last_year",
+            "today",
+            "yesterday",
+            "this_week",
+            "last_week",
+            "this_month",
+            "last_month",
+            "this_quarter",
+            "last_quarter",
+            "this_year",
+            "last_year",
         ])
         .prop_map(|word| format!(", calendar: {word}")),
     ]
 }
 
 fn activity() -> impl Strategy<Value = String> {
-    let operator = prop::sample::select(vec!["at_least", "greater_than", "less_than", "at_most", "is", "is_not"]);
+    let operator =
+        prop::sample::select(vec!["at_least", "greater_than", "less_than", "at_most", "is", "is_not"]);
     let kind = prop::sample::select(vec!["Order Completed", "Viewed"]);
-    let measure = (operator, 0..4_i64, 0..300_i64, 0..7_usize).prop_map(|(operator, n, sum, which)| match which {
-        0..=2 => format!(", count: {{{operator}: {n}}}"),
-        3 => format!(", sum: total, {operator}: {sum}"),
-        4 => format!(", average: total, {operator}: {sum}"),
-        5 => format!(", last: {{more_than_ago: P{}D}}", n + 1),
-        _ => format!(", first: {{within_last: P{}D}}", n + 10),
-    });
+    let measure =
+        (operator, 0..4_i64, 0..300_i64, 0..7_usize).prop_map(|(operator, n, sum, which)| match which {
+            0..=2 => format!(", count: {{{operator}: {n}}}"),
+            3 => format!(", sum: total, {operator}: {sum}"),
+            4 => format!(", average: total, {operator}: {sum}"),
+            5 => format!(", last: {{more_than_ago: P{}D}}", n + 1),
+            _ => format!(", first: {{within_last: P{}D}}", n + 10),
+        });
     let filter = prop_oneof![
         3 => Just(String::new()),
         1 => (0..200_i64).prop_map(|n| format!(", where: {{property: total, at_least: {n}}}")),
@@ -94,8 +104,10 @@ fn condition() -> impl Strategy<Value = String> {
     ];
     leaf.prop_recursive(2, 6, 3, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 1..3).prop_map(|parts| format!("{{all: [{}]}}", parts.join(", "))),
-            prop::collection::vec(inner.clone(), 1..3).prop_map(|parts| format!("{{any: [{}]}}", parts.join(", "))),
+            prop::collection::vec(inner.clone(), 1..3)
+                .prop_map(|parts| format!("{{all: [{}]}}", parts.join(", "))),
+            prop::collection::vec(inner.clone(), 1..3)
+                .prop_map(|parts| format!("{{any: [{}]}}", parts.join(", "))),
             inner.prop_map(|part| format!("{{not: {part}}}")),
         ]
     })
@@ -192,14 +204,23 @@ fn play(condition: &Condition, steps: &[Step], zone: &Zone) {
         }
         state.advance(condition, now, zone);
         state = State::from_bytes(&state.to_bytes(), condition).unwrap();
-        let (kept, scratch) = (evaluate(condition, &Kept(&state, condition), now, zone), evaluate(condition, &history, now, zone));
+        let (kept, scratch) = (
+            evaluate(condition, &Kept(&state, condition), now, zone),
+            evaluate(condition, &history, now, zone),
+        );
         assert_eq!(kept, scratch, "at {now} after {step:?}");
         flips_are_exact(condition, &history, now, zone, scratch.next_flip);
     }
 }
 
 /// Nothing changes before the flip, and at the flip it does.
-fn flips_are_exact(condition: &Condition, facts: &dyn Facts, now: Timestamp, zone: &Zone, flip: Option<Timestamp>) {
+fn flips_are_exact(
+    condition: &Condition,
+    facts: &dyn Facts,
+    now: Timestamp,
+    zone: &Zone,
+    flip: Option<Timestamp>,
+) {
     let member = is_member(condition, facts, now, zone);
     let end = flip.unwrap_or(now.plus_days(800));
     let span = end.since(now);
@@ -212,6 +233,24 @@ fn flips_are_exact(condition: &Condition, facts: &dyn Facts, now: Timestamp, zon
         assert_eq!(is_member(condition, facts, flip.plus(-1), zone), member, "just before {flip}");
         assert_ne!(is_member(condition, facts, flip, zone), member, "at {flip}");
     }
+}
+
+/// The windows' bounds and the intervals of what lies inside them say the same.
+#[test]
+fn bounds_are_intervals_seen_from_now() {
+    let zones = [Zone::UTC, Zone::parse("Europe/Paris").unwrap()];
+    proptest!(|(text in window(), now in 0..400 * 86_400_i64, ago in -3 * 86_400..900 * 86_400_i64, paris in 0..2_usize)| {
+        let node = model::doc::parse(&format!("{{did: X{text}}}")).unwrap();
+        let condition = Condition::parse(&node, &Schema::with_fields([]), "").unwrap();
+        let window = condition.activities()[0].window;
+        let zone = &zones[paris];
+        let now = Timestamp(BASE + now * Timestamp::SECOND);
+        let (since, until) = window.bounds(now, zone);
+        for at in [now.plus(-ago * Timestamp::SECOND), since, since.plus(-1), until, until.plus(-1)] {
+            let inside = since <= at && at < until;
+            prop_assert_eq!(window.interval(at, zone).holds(now), inside, "{} at {} seen from {}", text, at, now);
+        }
+    });
 }
 
 proptest! {

@@ -102,7 +102,7 @@ fn load(statement: &mut CachedStatement<'_>, id: ContactId) -> Result<Option<Con
     read_profile(id, text(row, 0).map_err(driver)?).map(Some)
 }
 
-fn read_profile(id: ContactId, json: &str) -> Result<Contact> {
+pub(crate) fn read_profile(id: ContactId, json: &str) -> Result<Contact> {
     let contact: Contact = from_json("contacts", id, json)?;
     if contact.id != id {
         return Err(inconsistent("contacts", id, format!("the profile is that of contact {}", contact.id)));

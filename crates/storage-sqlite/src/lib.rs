@@ -13,6 +13,7 @@ mod outbox;
 mod pool;
 mod rfm;
 mod rows;
+mod segment_scans;
 mod segments;
 mod settings;
 mod writer;

@@ -25,7 +25,7 @@ const SCANNERS: usize = 2;
 /// Pieces that the contacts are cut into for a scan.
 const PIECES: i64 = 64;
 
-const ORDER_COLUMNS: &str =
+pub(crate) const ORDER_COLUMNS: &str =
     "contact_id, at, order_no, status, total, refunded, currency, external_id, cart_id, lines";
 
 impl OrderStore for Sqlite {
@@ -162,7 +162,7 @@ fn last_bought(
     }))
 }
 
-fn read_cart(contact: ContactId, row: &Row<'_>) -> Result<Cart> {
+pub(crate) fn read_cart(contact: ContactId, row: &Row<'_>) -> Result<Cart> {
     let no: i64 = row.get(0).map_err(driver)?;
     Ok(Cart {
         no: CartNo(no),
@@ -186,7 +186,7 @@ pub(crate) fn read_lines(table: &'static str, no: i64, bytes: &[u8]) -> Result<V
 }
 
 /// An order from a row of [`ORDER_COLUMNS`].
-fn read_order(row: &Row<'_>) -> Result<Order> {
+pub(crate) fn read_order(row: &Row<'_>) -> Result<Order> {
     let contact: i64 = row.get(0).map_err(driver)?;
     let no: i64 = row.get(2).map_err(driver)?;
     let external_id: String = row.get(7).map_err(driver)?;
