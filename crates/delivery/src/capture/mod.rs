@@ -61,7 +61,8 @@ impl Shared {
         let file = |ending: &str| self.folder.join("mails").join(format!("{}.{ending}", mail.id));
         fs::write(file("eml"), &mail.bytes)?;
         fs::write(file("html"), &mail.html)?;
-        fs::write(file("txt"), &mail.text)?;
+        // The mark at the start tells a browser that the text is UTF-8.
+        fs::write(file("txt"), format!("\u{feff}{}", mail.text))?;
         let mut entry = entry(&mail.id.to_string(), &mail.send, "sent");
         entry.insert("subject".into(), json!(mail.subject));
         entry.insert("to".into(), json!(mail.to));
