@@ -208,9 +208,9 @@ fn write_totals(statement: &mut Statement<'_>, orders: &[Order]) -> Result<()> {
 }
 
 fn write_events(connection: &Connection, events: &[Event]) -> Result<()> {
-    let mut no = take_numbers(connection, "event", events.len() as i64)?;
+    let first = take_numbers(connection, "event", events.len() as i64)?;
     let mut kinds: HashMap<&str, u32> = HashMap::new();
-    for event in events {
+    for (no, event) in (first..).zip(events) {
         let kind = match kinds.get(event.kind.as_str()) {
             Some(kind) => *kind,
             None => {
@@ -233,7 +233,6 @@ fn write_events(connection: &Connection, events: &[Event]) -> Result<()> {
                 properties: &properties,
             },
         )?;
-        no += 1;
     }
     Ok(())
 }

@@ -135,7 +135,7 @@ impl Sqlite {
         F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     {
         let (tell, told) = oneshot::channel();
-        self.inner.queue.push(urgency, Task::new(change, tell));
+        self.inner.queue.push(urgency, Task::waiting(change, tell));
         told.await.map_err(|_| StoreError::Driver("the writer thread has stopped".into()))?
     }
 }
@@ -213,6 +213,7 @@ fn connect_reader(path: &Path, options: &Options) -> Result<Connection> {
 }
 
 /// The driver's error in our terms.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(crate) fn driver(error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode;
     match error.sqlite_error_code() {

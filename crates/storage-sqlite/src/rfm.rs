@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension};
 use storage::{
     Result, Urgency,
     rfm::{
-        GroupMove, LiveScore, ModelRecord, NewRun, RfmStore, RunCommit, RunLoad, RunRecord, RunTicket, Window,
-        WindowSums, chunk,
+        GroupMove, LiveScore, ModelRecord, NewRun, RfmStore, RunCommit, RunLoad, RunRecord, RunTicket,
+        Window, WindowSums, chunk,
     },
 };
 
@@ -35,7 +35,9 @@ impl RfmStore for Sqlite {
         self.read(|connection| {
             let mut records = Vec::new();
             for model in models(connection)? {
-                let (Some(definition), Some(last_run)) = (&model.definition, model.last_run) else { continue };
+                let (Some(definition), Some(last_run)) = (&model.definition, model.last_run) else {
+                    continue;
+                };
                 let run = runs(connection, model.no, last_run, 1)?;
                 let last_run = run.into_iter().next().ok_or_else(|| {
                     inconsistent("rfm_runs", format!("{}, {last_run}", model.no), "the last run is missing")
@@ -156,8 +158,7 @@ fn runs(connection: &Connection, model_no: i64, up_to: i64, limit: usize) -> Res
     let mut records = Vec::new();
     while let Some(row) = rows.next().map_err(driver)? {
         let run_no: i64 = row.get(0).map_err(driver)?;
-        let (cuts, summary): (String, String) =
-            (row.get(4).map_err(driver)?, row.get(5).map_err(driver)?);
+        let (cuts, summary): (String, String) = (row.get(4).map_err(driver)?, row.get(5).map_err(driver)?);
         records.push(RunRecord {
             run_no,
             at: Timestamp(row.get(1).map_err(driver)?),
@@ -182,9 +183,11 @@ const fn chunk_end(model_no: i64) -> i64 {
 
 /// The slug of a group number.
 fn group_slug(model: &Model, number: u8) -> Result<String> {
-    model.groups.get(usize::from(number)).cloned().ok_or_else(|| {
-        inconsistent("rfm_models", &model.slug, format!("there is no group number {number}"))
-    })
+    model
+        .groups
+        .get(usize::from(number))
+        .cloned()
+        .ok_or_else(|| inconsistent("rfm_models", &model.slug, format!("there is no group number {number}")))
 }
 
 /// Number of the run that began last.

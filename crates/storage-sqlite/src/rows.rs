@@ -31,6 +31,7 @@ pub(crate) fn last_number(connection: &Connection, name: &str) -> Result<i64> {
 }
 
 /// A row that does not read back.
+#[expect(clippy::needless_pass_by_value, reason = "short to write where it is made")]
 pub(crate) fn inconsistent(table: &'static str, row: impl ToString, why: impl ToString) -> StoreError {
     StoreError::Inconsistent { table, row: row.to_string(), why: why.to_string() }
 }

@@ -37,7 +37,7 @@ where
     T: Send + 'static,
     F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
 {
-    pub(crate) fn new(change: F, caller: oneshot::Sender<Result<T>>) -> Box<dyn Waiting> {
+    pub(crate) fn waiting(change: F, caller: oneshot::Sender<Result<T>>) -> Box<dyn Waiting> {
         Box::new(Self { change: Some(change), answer: None, caller })
     }
 }
@@ -150,7 +150,7 @@ impl Queue {
             self.run_group(&mut connection, urgency, first);
         }
         // A failure here costs nothing: the log is read at the next opening.
-        drop(connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);"));
+        drop(connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);"));
     }
 
     fn run_group(&self, connection: &mut Connection, urgency: Urgency, first: Box<dyn Waiting>) {

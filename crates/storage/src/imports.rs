@@ -19,8 +19,9 @@ pub enum ContactKey {
 }
 
 /// What a file says about a contact. What is given overwrites, what is absent stays. A contact that is not known yet
-/// is made. An email address or phone number that belongs to somebody else is refused (`contact.identifier_taken`); a
-/// known address without an external id takes the one given.
+/// is made. An email address that belongs to a contact with another external id is refused
+/// (`contact.identifier_taken`); a known address without an external id takes the one given. A phone number may be
+/// shared by a family: it leads to the first who gave it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContactPatch {
     /// The shop's own id. This or the email is needed; the external id is looked up first.
@@ -196,7 +197,8 @@ pub struct ImportEvent {
     pub contact: ContactKey,
     /// When it happened.
     pub at: Timestamp,
-    /// What, as in `Product Viewed` (whose property `product_id` counts as a visit of that product).
+    /// What, as in `Product Viewed`, whose property `product_id` counts as a visit of that product (which is made when
+    /// it is not known yet; without a price it is never recommended).
     pub kind: String,
     /// The sender's id of it.
     pub message_id: Option<String>,

@@ -16,14 +16,14 @@ use crate::{
 impl Work<'_> {
     pub(super) fn take_contacts(&mut self, patches: Vec<ContactPatch>) -> Result<()> {
         for (index, patch) in patches.into_iter().enumerate() {
-            if let Err(problem) = self.take_contact(patch)? {
+            if let Err(problem) = self.take_contact(&patch)? {
                 self.refuse(ItemKind::Contact, index, problem);
             }
         }
         Ok(())
     }
 
-    fn take_contact(&mut self, patch: ContactPatch) -> Result<std::result::Result<(), Problem>> {
+    fn take_contact(&mut self, patch: &ContactPatch) -> Result<std::result::Result<(), Problem>> {
         for (field, id) in [("external_id", &patch.external_id), ("email", &patch.email)] {
             if let Some(id) = id
                 && let Err(problem) = check_id(field, id)
@@ -46,7 +46,7 @@ impl Work<'_> {
             .cure("map a column to external_id or to email")));
         }
         let known = match (by_external, by_email) {
-            (Some(id), Some(other)) if id != other => return Ok(Err(taken(&patch))),
+            (Some(id), Some(other)) if id != other => return Ok(Err(taken(patch))),
             (Some(id), _) => Some(id),
             (None, Some(id)) => Some(id),
             (None, None) => None,
@@ -54,7 +54,7 @@ impl Work<'_> {
         let Some(id) = known else {
             let created_at = patch.created_at.unwrap_or(self.now);
             let mut contact = self.fresh_contact(created_at)?;
-            apply(&mut contact, &patch);
+            apply(&mut contact, patch);
             self.claim_all(&contact)?;
             insert(self.connection, &contact)?;
             self.outcome.contacts.new += 1;
@@ -64,10 +64,10 @@ impl Work<'_> {
         if let (Some(given), Some(stored)) = (&patch.external_id, &before.external_id)
             && given != stored
         {
-            return Ok(Err(taken(&patch)));
+            return Ok(Err(taken(patch)));
         }
         let mut contact = before.clone();
-        apply(&mut contact, &patch);
+        apply(&mut contact, patch);
         if let Some(created_at) = patch.created_at {
             contact.created_at = created_at;
         }

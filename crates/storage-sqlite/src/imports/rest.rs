@@ -29,14 +29,14 @@ impl Work<'_> {
                 continue;
             }
             match self.money.enter(self.connection, cart.currency)? {
-                Ok(currency) => self.take_cart(cart, currency.code())?,
+                Ok(currency) => self.take_cart(&cart, currency.code())?,
                 Err(problem) => self.refuse(ItemKind::Cart, index, problem),
             }
         }
         Ok(())
     }
 
-    fn take_cart(&mut self, cart: ImportCart, currency: &str) -> Result<()> {
+    fn take_cart(&mut self, cart: &ImportCart, currency: &str) -> Result<()> {
         let stored = self.find_cart(&cart.external_id)?;
         // A cart without an id of its own is known by its order's.
         let bought = match &stored {
@@ -70,7 +70,7 @@ impl Work<'_> {
                 no.0
             }
         };
-        self.write_cart(&cart, contact, no, currency)?;
+        self.write_cart(cart, contact, no, currency)?;
         if stored.is_some() {
             self.outcome.carts.changed += 1;
         } else {

@@ -80,7 +80,8 @@ pub(super) fn load(connection: &Connection, ticket: &RunTicket) -> Result<RunLoa
         ..RunLoad::default()
     };
     let model = find_model(connection, ticket.run.model.as_str())?;
-    let Some(before) = model.as_ref().map(|model| continues(connection, model, ticket)).transpose()?.flatten()
+    let Some(before) =
+        model.as_ref().map(|model| continues(connection, model, ticket)).transpose()?.flatten()
     else {
         load.rebuilt = true;
         load.sums = sums::of_all(connection, window)?;
@@ -132,8 +133,11 @@ pub(super) fn commit(tx: &Transaction<'_>, commit: &RunCommit) -> Result<Vec<Con
     let model = find_model(tx, ticket.run.model.as_str())?;
     if model.and_then(|model| model.last_run).is_some_and(|last| last > ticket.run_no) {
         return Err(StoreError::Refused(
-            Problem::new("rfm.overtaken", format!("a younger run of `{}` has finished first", ticket.run.model))
-                .cure("nothing is lost: the younger run's scores are in force"),
+            Problem::new(
+                "rfm.overtaken",
+                format!("a younger run of `{}` has finished first", ticket.run.model),
+            )
+            .cure("nothing is lost: the younger run's scores are in force"),
         ));
     }
     write_chunks(tx, commit)?;

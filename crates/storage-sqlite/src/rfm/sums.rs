@@ -11,8 +11,11 @@ use crate::pool::driver;
 
 /// Refuses sums that an i64 of ten-thousandths does not hold: 922 milliards of milliards are no customer's orders.
 fn too_large(contact: i64) -> Problem {
-    Problem::new("rfm.sum_too_large", format!("the orders of contact {contact} come to more than can be counted"))
-        .cure("check the amounts of that contact's orders")
+    Problem::new(
+        "rfm.sum_too_large",
+        format!("the orders of contact {contact} come to more than can be counted"),
+    )
+    .cure("check the amounts of that contact's orders")
 }
 
 fn add(sums: &mut WindowSums, contact: i64, at: i64, net: i64, window: Window) -> Result<()> {
