@@ -454,3 +454,19 @@ fn refuse(fields: &mut Fields<'_>, case: Case, problems: &mut Problems) {
         }
     }
 }
+
+impl GetProducts {
+    /// How far back the figures of a catalogue must go for it: the longest period that it ranks by, at least the year
+    /// of the fill-up.
+    #[must_use]
+    pub fn figures_period(&self) -> Period {
+        let year = Period { months: 12, micros: 0 };
+        let of_pick = |pick: &Pick| match pick.order {
+            Order::Ranked(_, period) => longer(Some(period), pick.period),
+            _ => Some(pick.period),
+        };
+        self.picks()
+            .filter_map(of_pick)
+            .fold(year, |longest, period| longer(Some(longest), period).unwrap_or(year))
+    }
+}

@@ -11,6 +11,7 @@ mod migrations;
 mod orders;
 mod outbox;
 mod pool;
+mod relations;
 mod rfm;
 mod rows;
 mod segment_scans;

@@ -13,6 +13,7 @@ pub mod imports;
 pub mod journeys;
 pub mod orders;
 pub mod outbox;
+pub mod relations;
 pub mod rfm;
 pub mod segments;
 pub mod settings;
@@ -36,6 +37,7 @@ pub trait Storage:
     contacts::ContactStore
     + orders::OrderStore
     + catalogue::CatalogueStore
+    + relations::RelationStore
     + events::EventStore
     + imports::ImportStore
     + settings::SettingsStore
@@ -54,6 +56,7 @@ impl<T> Storage for T where
     T: contacts::ContactStore
         + orders::OrderStore
         + catalogue::CatalogueStore
+        + relations::RelationStore
         + events::EventStore
         + imports::ImportStore
         + settings::SettingsStore

@@ -3,10 +3,12 @@
 
 mod base;
 mod refunds;
+mod relations;
 mod rules;
 
 pub use base::*;
 pub use refunds::*;
+pub use relations::*;
 pub use rules::*;
 
 use storage::{
@@ -63,6 +65,7 @@ macro_rules! conformance {
             cancellations_find_their_orders
             totals_follow_orders
             product_days_fold
+            relations_are_kept_by_version
         );
     };
     (@each $make:expr; $($name:ident)*) => {
