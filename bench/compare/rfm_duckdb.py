@@ -56,9 +56,9 @@ def night(connection, parquet, at, target):
     connection.execute(f"""
         CREATE OR REPLACE TABLE {target} AS
         WITH sums AS (
-            SELECT contact, ({at} - max(at)) // {DAY} AS days, count(*) AS orders, sum(amount) / count(*) AS average
+            SELECT contact, ({at} - max("at")) // {DAY} AS days, count(*) AS orders, sum(amount) / count(*) AS average
             FROM read_parquet('{parquet}')
-            WHERE at >= {two_years_before(at)} AND at < {at} GROUP BY contact
+            WHERE "at" >= {two_years_before(at)} AND "at" < {at} GROUP BY contact
         ), cuts AS (
             SELECT quantile_cont(days, [0.2, 0.4, 0.6, 0.8]) AS r,
                    quantile_cont(orders, [0.2, 0.4, 0.6, 0.8]) AS f,
