@@ -10,9 +10,16 @@
 //! `mailto` or `tel`; expansion runs with fuel and a size limit (see [`limits`]).
 
 pub mod document;
+mod escape;
+mod ink;
 pub mod limits;
+pub mod link;
+pub mod locale;
+mod read;
+mod read_blocks;
 pub mod render;
 pub mod variables;
 
-pub use document::{Document, Variable, VariableType};
+pub use document::{Document, Text, Variable, VariableType};
+pub use locale::Locale;
 pub use render::{CompileContext, Link, Links, Reads, RenderInput, Rendered, Template, Utm};
