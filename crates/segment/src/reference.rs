@@ -5,7 +5,7 @@ use std::fmt;
 
 use model::{Problem, ProductId, Value, doc::Node};
 
-/// A dotted path whose first part is `nodes`, `contact` or `trigger`.
+/// A dotted path whose first part is `nodes`, `contact`, `trigger`, or in templates `variables`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefPath(Vec<String>);
 
@@ -47,7 +47,7 @@ impl Data for NoData {
 
 impl RefPath {
     /// The roots of a path.
-    pub const ROOTS: [&'static str; 3] = ["nodes", "contact", "trigger"];
+    pub const ROOTS: [&'static str; 4] = ["nodes", "contact", "trigger", "variables"];
 
     /// Reads a dotted path.
     ///

@@ -1,7 +1,9 @@
 //! Escaping for HTML and for URLs.
 
-/// Adds a text, escaped for HTML elements and quoted attributes.
-pub(crate) fn html(out: &mut String, text: &str) {
+use std::fmt;
+
+/// Writes a text, escaped for HTML elements and quoted attributes.
+pub(crate) fn write_html(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
     let mut from = 0;
     for (i, b) in text.bytes().enumerate() {
         let escaped = match b {
@@ -12,11 +14,16 @@ pub(crate) fn html(out: &mut String, text: &str) {
             b'\'' => "&#39;",
             _ => continue,
         };
-        out.push_str(&text[from..i]);
-        out.push_str(escaped);
+        out.write_str(&text[from..i])?;
+        out.write_str(escaped)?;
         from = i + 1;
     }
-    out.push_str(&text[from..]);
+    out.write_str(&text[from..])
+}
+
+/// The same for a text in memory, which cannot fail.
+pub(crate) fn html(out: &mut String, text: &str) {
+    let _ = write_html(out, text);
 }
 
 /// The same as a new text.

@@ -85,6 +85,20 @@ impl Ink {
         self.token(source)
     }
 
+    /// The text with its expressions written out again.
+    pub fn restore(&self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, tail)) = rest.split_once(OPEN) {
+            out.push_str(before);
+            let (number, after) = tail.split_once(CLOSE).unwrap_or((tail, ""));
+            out.push_str(number.parse().ok().and_then(|i: usize| self.sources.get(i)).map_or("", String::as_str));
+            rest = after;
+        }
+        out.push_str(rest);
+        out
+    }
+
     /// Notes an expression for checking.
     pub fn note(&mut self, source: &str, place: Place, field: &str, in_card: bool) -> Result<(), Problem> {
         let wrong = |message: String| Problem::new("template.expression", message).field(field).at(place);

@@ -9,17 +9,30 @@
 //! What comes from outside (names, products, links) is escaped where it is written; a link must be `http`, `https`,
 //! `mailto` or `tel`; expansion runs with fuel and a size limit (see [`limits`]).
 
+mod build;
+mod compact;
+mod compile;
+mod condition;
 pub mod document;
 mod escape;
+mod fill;
+mod filters;
+mod grid;
+mod html;
 mod ink;
+mod labels;
 pub mod limits;
 pub mod link;
 pub mod locale;
+mod markdown;
+mod page;
 mod read;
 mod read_blocks;
 pub mod render;
+mod sample;
 pub mod variables;
 
+pub use compile::CompileContext;
 pub use document::{Document, Text, Variable, VariableType};
 pub use locale::Locale;
-pub use render::{CompileContext, Link, Links, Reads, RenderInput, Rendered, Template, Utm};
+pub use render::{Link, Links, RenderInput, Rendered, Rewrite, Template, Utm};

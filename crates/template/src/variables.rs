@@ -4,7 +4,7 @@
 //! The frozen variables are one object: each declared variable under its name and, where [`crate::Reads`] asks for them,
 //! `contact`. See [`product`], [`cart`], [`contact`], [`value`].
 
-use model::{Amount, Cart, Currency, Product, ProductId, RfmPlacement, Value};
+use model::{Amount, Cart, ConsentState, Currency, Product, ProductId, RfmPlacement, Value};
 use serde_json::{Map, Value as Json, json};
 
 /// An amount as a JSON number in major units.
@@ -86,21 +86,32 @@ pub fn cart<'a>(cart: &Cart, find: impl Fn(ProductId) -> Option<&'a Product>) ->
     Json::Object(map)
 }
 
-/// The `contact` object: the given fields by name, `segments` (those asked for that the contact is in) and `rfm`
-/// (`{model, group, recency, frequency, monetary, previous_group?, since}`).
+/// The `contact` object, as [`crate::Template::reads`] asks for it: fields by name, slugs of the segments and lists
+/// (of those asked for) that the contact is in, answers by purpose, and placements by RFM model.
 #[must_use]
 pub fn contact<'a>(
     fields: impl IntoIterator<Item = (&'a str, Value)>,
     segments: &[String],
-    rfm: Option<&RfmPlacement>,
+    lists: &[String],
+    consents: impl IntoIterator<Item = (&'a str, ConsentState)>,
+    placements: &[RfmPlacement],
 ) -> Json {
     let mut map: Map<String, Json> =
         fields.into_iter().map(|(name, field)| (name.to_owned(), value(&field))).collect();
-    if !segments.is_empty() {
-        map.insert("segments".into(), json!(segments));
+    for (key, slugs) in [("segments", segments), ("lists", lists)] {
+        if !slugs.is_empty() {
+            map.insert(key.into(), json!(slugs));
+        }
     }
-    if let Some(rfm) = rfm {
-        map.insert("rfm".into(), json!(rfm));
+    let consents: Map<String, Json> =
+        consents.into_iter().map(|(purpose, state)| (purpose.to_owned(), json!(state))).collect();
+    if !consents.is_empty() {
+        map.insert("consents".into(), Json::Object(consents));
+    }
+    if !placements.is_empty() {
+        let by_model: Map<String, Json> =
+            placements.iter().map(|placement| (placement.model.clone(), json!(placement))).collect();
+        map.insert("rfm".into(), Json::Object(by_model));
     }
     Json::Object(map)
 }
