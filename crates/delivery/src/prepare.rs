@@ -261,7 +261,7 @@ fn compile(
         problems.into_iter().find(Problem::is_error).map_or_else(String::new, |problem| problem.to_string())
     };
     let document = Document::parse(&text, &file).map_err(first)?;
-    Template::compile(&document, &CompileContext { currency, fields: None, segments: None }).map_err(first)
+    Template::compile(&document, &CompileContext::published(currency)).map_err(first)
 }
 
 fn is_transactional(message: &OutboxMessage) -> bool {

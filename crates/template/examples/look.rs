@@ -51,7 +51,8 @@ fn look(file: &str, folder: &std::path::Path) -> Result<(), String> {
         let name = format!("{}.{language}", template.slug());
         fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         for (extension, content) in [("html", &rendered.html), ("txt", &rendered.text)] {
-            fs::write(folder.join(format!("{name}.{extension}")), content).map_err(|error| error.to_string())?;
+            fs::write(folder.join(format!("{name}.{extension}")), content)
+                .map_err(|error| error.to_string())?;
         }
         println!("{name}: {} ({} bytes of HTML)", rendered.subject, rendered.html.len());
     }

@@ -160,7 +160,13 @@ impl<'a> Build<'a> {
         }
     }
 
-    fn target_of(&mut self, url: &str, place: Place, field: &str, picture: bool) -> Result<LinkTarget, Problem> {
+    fn target_of(
+        &mut self,
+        url: &str,
+        place: Place,
+        field: &str,
+        picture: bool,
+    ) -> Result<LinkTarget, Problem> {
         if let Some((_, own)) = OWN_LINKS.iter().find(|(name, _)| *name == url) {
             return Ok(own.clone());
         }
@@ -172,7 +178,10 @@ impl<'a> Build<'a> {
                 None => problem,
             })?;
             if picture && !link::is_safe_image(url) {
-                return Err(Problem::new("template.link", "a picture needs an address that begins with https://"));
+                return Err(Problem::new(
+                    "template.link",
+                    "a picture needs an address that begins with https://",
+                ));
             }
             return Ok(LinkTarget::Fixed(url.to_owned()));
         }

@@ -28,7 +28,8 @@ fn spaces(out: &mut String, text: &str) {
         }
         if pending {
             let last = out.chars().next_back();
-            let needless = matches!(last, None | Some('>' | '{' | '}' | ';')) && matches!(c, '<' | '}' | '{' | '.' | '#' | '@')
+            let needless = matches!(last, None | Some('>' | '{' | '}' | ';'))
+                && matches!(c, '<' | '}' | '{' | '.' | '#' | '@')
                 || last == Some('>') && c == '<';
             if !needless {
                 out.push(' ');
@@ -53,7 +54,7 @@ mod tests {
             ("a<!-- x -->b", "ab"),
             ("<!--[if mso]>\n <td>\n<![endif]-->", "<!--[if mso]><td><![endif]-->"),
             ("<!--[if !mso]><!-->  a <!--<![endif]-->", "<!--[if !mso]><!--> a <!--<![endif]-->"),
-            ("<style>\n.a { b: c; }\n.d { e: f }</style>", "<style>.a { b: c;}.d { e: f}</style>"),
+            ("<style>\n.a { b: c; }\n.d { e: f; }</style>", "<style>.a { b: c;}.d { e: f;}</style>"),
             ("<p style=\"\" class=\"x\">", "<p class=\"x\">"),
         ] {
             assert_eq!(compact(html), short, "{html}");

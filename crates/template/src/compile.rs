@@ -30,18 +30,39 @@ pub struct CompileContext<'a> {
     pub currency: Currency,
     /// Fields, segments, lists and so on, for conditions and `{{ contact.… }}`.
     pub schema: Schema<'a>,
+    /// The version was checked when it was published: samples are not tried again, and fields that are not known (any
+    /// more) are taken as they were frozen.
+    pub published: bool,
+}
+
+impl CompileContext<'_> {
+    /// For making messages from a version that was published.
+    #[must_use]
+    pub fn published(currency: Currency) -> Self {
+        Self { currency, published: true, ..Self::default() }
+    }
 }
 
 impl Default for CompileContext<'_> {
     fn default() -> Self {
-        Self { currency: Currency::EUR, schema: Schema::with_fields([]) }
+        Self { currency: Currency::EUR, schema: Schema::with_fields([]), published: false }
     }
 }
 
 /// Keys of a product that expressions may read.
 pub const PRODUCT_KEYS: [&str; 12] = [
-    "external_id", "id", "name", "url", "image_url", "unit_price", "original_price", "currency", "brand",
-    "description", "rating", "quantity",
+    "external_id",
+    "id",
+    "name",
+    "url",
+    "image_url",
+    "unit_price",
+    "original_price",
+    "currency",
+    "brand",
+    "description",
+    "rating",
+    "quantity",
 ];
 /// Keys of a cart that expressions may read.
 pub const CART_KEYS: [&str; 5] = ["id", "total", "currency", "recovery_url", "lines"];
@@ -56,9 +77,14 @@ impl Template {
     /// # Errors
     /// Everything that is wrong, with place and cure.
     pub fn compile(document: &Document, context: &CompileContext<'_>) -> Result<Self, Problems> {
+        let mut schema = context.schema.clone();
+        if context.published {
+            condition::add_unknown_fields(document, &mut schema);
+        }
         let mut compiler = Compiler {
             document,
-            context,
+            schema,
+            published: context.published,
             env: environment(),
             problems: Vec::new(),
             reads: segment::Reads::default(),
@@ -77,7 +103,7 @@ impl Template {
             .reads
             .fields
             .iter()
-            .filter_map(|name| Some((name.clone(), context.schema.field_type(name)?.clone())))
+            .filter_map(|name| Some((name.clone(), compiler.schema.field_type(name)?.clone())))
             .collect();
         let mut template = Self {
             slug: document.slug.clone(),
@@ -89,6 +115,9 @@ impl Template {
             field_types,
             in_expressions: compiler.in_expressions,
         };
+        if context.published {
+            return Ok(template);
+        }
         let problems = deduplicated(template.try_samples(context), &document.file);
         let (errors, warnings): (Problems, Problems) = problems.into_iter().partition(Problem::is_error);
         if !errors.is_empty() {
@@ -134,7 +163,10 @@ impl Template {
                         Err(problem) => {
                             let what = edge.what();
                             problems.push(Problem {
-                                message: format!("{} (with {what}, language {})", problem.message, page.language),
+                                message: format!(
+                                    "{} (with {what}, language {})",
+                                    problem.message, page.language
+                                ),
                                 ..problem
                             });
                         }
@@ -167,7 +199,8 @@ fn judge(rendered: &crate::Rendered, edge: Edge, all: Option<bool>) -> Problems 
 
 struct Compiler<'a> {
     document: &'a Document,
-    context: &'a CompileContext<'a>,
+    schema: Schema<'a>,
+    published: bool,
     env: Environment<'static>,
     problems: Problems,
     reads: segment::Reads,
@@ -234,19 +267,18 @@ impl Compiler<'_> {
 
     /// MJML to HTML.
     fn html(&mut self, mjml: &str) -> Option<String> {
-        let rendered = mrml::parse(mjml)
-            .map_err(|error| error.to_string())
-            .and_then(|parsed| {
-                let options = mrml::prelude::render::RenderOptions {
-                    fonts: std::collections::HashMap::new(),
-                    ..Default::default()
-                };
-                parsed.element.render(&options).map_err(|error| error.to_string())
-            });
+        let rendered = mrml::parse(mjml).map_err(|error| error.to_string()).and_then(|parsed| {
+            let options = mrml::prelude::render::RenderOptions {
+                fonts: std::collections::HashMap::new(),
+                ..Default::default()
+            };
+            parsed.element.render(&options).map_err(|error| error.to_string())
+        });
         match rendered {
             Ok(html) => Some(html),
             Err(message) => {
-                self.problems.push(Problem::new("template.mjml", format!("the page cannot be laid out: {message}")));
+                self.problems
+                    .push(Problem::new("template.mjml", format!("the page cannot be laid out: {message}")));
                 None
             }
         }
@@ -345,12 +377,12 @@ impl Compiler<'_> {
     fn contact_field(&mut self, field: &str) -> Result<(), Problem> {
         if CONTACT_KEYS.contains(&field) {
             if field == "rfm" {
-                self.reads.rfm_models.extend(self.context.schema.rfm.keys().cloned());
+                self.reads.rfm_models.extend(self.schema.rfm.keys().cloned());
             }
             return Ok(());
         }
-        if self.context.schema.field_type(field).is_none() {
-            let names = self.context.schema.field_names();
+        if self.schema.field_type(field).is_none() && !self.published {
+            let names = self.schema.field_names();
             return Err(Problem::new("field.unknown", format!("a contact has no field `{field}`"))
                 .value(field)
                 .suggest(field, names));
@@ -393,7 +425,7 @@ impl Compiler<'_> {
         let mut shows = Vec::new();
         let mut sound = true;
         for show in &build.shows {
-            match condition::parse(&show.node, &self.context.schema, &self.document.variables, &show.field) {
+            match condition::parse(&show.node, &self.schema, &self.document.variables, &show.field) {
                 Ok(condition) => {
                     let reads = condition.reads();
                     self.reads.fields.extend(reads.fields);
@@ -420,9 +452,12 @@ impl Compiler<'_> {
         for variable in &self.document.variables {
             if !self.in_expressions.contains(&variable.name) && !self.in_blocks.contains(&variable.name) {
                 self.problems.push(
-                    Problem::warning("template.unused", format!("the variable `{}` is not used", variable.name))
-                        .field(format!("variables.{}", variable.name))
-                        .at(variable.place),
+                    Problem::warning(
+                        "template.unused",
+                        format!("the variable `{}` is not used", variable.name),
+                    )
+                    .field(format!("variables.{}", variable.name))
+                    .at(variable.place),
                 );
             }
         }

@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Amount, ConsentState, FieldType, Problems, ProductId, RfmPlacement, Timestamp, Value, Zone, doc::Node,
-    field::parse_date,
+    Amount, ConsentState, FieldDef, FieldType, Localized, Problems, ProductId, RfmPlacement, Slug, Timestamp,
+    Value, Zone,
+    doc::Node,
+    field::{FieldOption, parse_date},
 };
 use segment::{Condition, Data, Facts, Kind, RefPath, Refs, Schema, Scope, evaluate::is_member};
 use serde_json::{Map, Value as Json};
 
-use crate::{Variable, VariableType};
+use crate::{
+    Document, Variable, VariableType,
+    document::{Block, Kind as BlockKind},
+};
 
 /// The variables as `{ref: variables.<name>}`.
 pub(crate) struct VariableRefs<'a>(pub &'a [Variable]);
@@ -55,6 +60,57 @@ pub(crate) fn parse(
     let refs = VariableRefs(variables);
     let schema = Schema { refs: Some(&refs), scope: Scope::Profile, ..schema.clone() };
     Condition::parse(node, &schema, path)
+}
+
+/// Gives fields that the schema does not know (a published version may outlive its fields) the type that their
+/// conditions speak of.
+pub(crate) fn add_unknown_fields(document: &Document, schema: &mut Schema<'_>) {
+    let mut blocks: Vec<&Block> = document.blocks.iter().collect();
+    while let Some(block) = blocks.pop() {
+        if let BlockKind::Columns { columns, .. } = &block.kind {
+            blocks.extend(columns.iter().flat_map(|column| &column.blocks));
+        }
+        if let Some(show) = &block.show {
+            add_fields_of(show, schema);
+        }
+    }
+}
+
+fn add_fields_of(node: &Node, schema: &mut Schema<'_>) {
+    node.items().unwrap_or_default().iter().for_each(|item| add_fields_of(item, schema));
+    let entries = node.entries().unwrap_or_default();
+    entries.iter().for_each(|entry| add_fields_of(&entry.value, schema));
+    let Some(name) = node.get("field").and_then(Node::text) else { return };
+    let Ok(slug) = Slug::parse(name) else { return };
+    if schema.field_type(name).is_some() {
+        return;
+    }
+    let kind = entries.iter().find_map(|entry| type_of(&entry.key, &entry.value)).unwrap_or(FieldType::Text);
+    let field = FieldDef { slug, name: Localized::default(), kind, required: false, default: None };
+    schema.fields.insert(name.to_owned(), field);
+}
+
+/// The type that an operator with its right side speaks of.
+fn type_of(operator: &str, right: &Node) -> Option<FieldType> {
+    let first = right.items().and_then(<[Node]>::first).unwrap_or(right);
+    let is_number = matches!(first.data, model::doc::Data::Number(_));
+    Some(match operator {
+        "includes_any" | "includes_all" | "includes_none" => {
+            let items = right.items().unwrap_or(std::slice::from_ref(right));
+            let option = |id: &str| FieldOption { id: id.to_owned(), label: Localized::default() };
+            FieldType::Checkbox { options: items.iter().filter_map(|item| item.text().map(option)).collect() }
+        }
+        "before" | "after" | "within_last" | "within_next" | "more_than_ago" | "between_ago"
+        | "anniversary" | "anniversary_in" | "anniversary_within" | "weekday" | "month" | "calendar" => {
+            FieldType::Instant
+        }
+        "greater_than" | "at_least" | "less_than" | "at_most" => FieldType::Decimal { min: None, max: None },
+        "is" | "is_not" | "one_of" | "none_of" | "between" if is_number => {
+            FieldType::Decimal { min: None, max: None }
+        }
+        "is" | "is_not" if matches!(first.data, model::doc::Data::Bool(_)) => FieldType::Boolean,
+        _ => return None,
+    })
 }
 
 /// What was frozen, as conditions ask for it.
@@ -121,9 +177,9 @@ impl Data for Frozen<'_> {
             (_, Some("count")) => i64::try_from(products_of(json).len()).ok().map(Value::Integer),
             (VariableType::Text | VariableType::Url, None) => value_of(json, &FieldType::Text),
             (VariableType::Number | VariableType::Money, None) => number_of(json).map(Value::Decimal),
-            (VariableType::Date, None) => json.as_str().map(|text| {
-                parse_date(text).map_or_else(|| Value::Text(text.to_owned()), Value::Date)
-            }),
+            (VariableType::Date, None) => json
+                .as_str()
+                .map(|text| parse_date(text).map_or_else(|| Value::Text(text.to_owned()), Value::Date)),
             (VariableType::Boolean, None) => json.as_bool().map(Value::Boolean),
             (_, Some(key)) => {
                 let product = products_of(json).first().copied();

@@ -178,7 +178,6 @@ impl Default for Theme {
 /// A piece of content.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
-    pub place: Place,
     /// Its path in the file, as in `blocks.3`.
     pub field: String,
     /// When it is shown; always when none.

@@ -11,7 +11,6 @@ use crate::{
     link,
     locale::Locale,
     page::percent_of,
-    render::Link,
 };
 
 /// A block's content for both parts of the message.
@@ -131,7 +130,8 @@ impl<'a> Card<'a> {
                     }
                 }
                 Part::Fragment(number) => {
-                    let value = self.value.get_or_insert_with(|| to_value(&Json::Object(self.json.clone()), 0));
+                    let value =
+                        self.value.get_or_insert_with(|| to_value(&Json::Object(self.json.clone()), 0));
                     out.push_str(&(message.fragment)(*number, value)?);
                 }
                 Part::If(has, yes, no) => self.write(out, if self.has(*has) { yes } else { no }, message)?,
@@ -170,7 +170,11 @@ impl<'a> Card<'a> {
 }
 
 /// Fills a grid; nothing when there are no products.
-pub(crate) fn grid(plan: &GridPlan, json: Option<&Json>, message: &mut Message<'_>) -> Result<Filled, Problem> {
+pub(crate) fn grid(
+    plan: &GridPlan,
+    json: Option<&Json>,
+    message: &mut Message<'_>,
+) -> Result<Filled, Problem> {
     let products = json.map(products_of).unwrap_or_default();
     let (desktop, mobile) = plan.shown(products.len());
     let mut filled = Filled::default();
@@ -205,7 +209,11 @@ pub(crate) fn grid(plan: &GridPlan, json: Option<&Json>, message: &mut Message<'
             "<div class=\"r-{columns}{class}\" style=\"display:{display};vertical-align:top;width:{share}%\">"
         ));
         card.write(&mut filled.html, &plan.card, message)?;
-        filled.html.push_str(if outlook { "</div><!--[if mso]></td><![endif]-->" } else { "</div><!--<![endif]-->" });
+        filled.html.push_str(if outlook {
+            "</div><!--[if mso]></td><![endif]-->"
+        } else {
+            "</div><!--<![endif]-->"
+        });
         card.plain(&mut filled.text, plan.labels.was);
     }
     filled.html.push_str("<!--[if mso]></tr></table><![endif]--></div>");
@@ -213,7 +221,11 @@ pub(crate) fn grid(plan: &GridPlan, json: Option<&Json>, message: &mut Message<'
 }
 
 /// Fills a cart's lines and total; nothing when it is empty.
-pub(crate) fn cart(plan: &CartPlan, json: Option<&Json>, message: &mut Message<'_>) -> Result<Filled, Problem> {
+pub(crate) fn cart(
+    plan: &CartPlan,
+    json: Option<&Json>,
+    message: &mut Message<'_>,
+) -> Result<Filled, Problem> {
     let mut filled = Filled::default();
     let lines = json.filter(|json| json.get("lines").is_some()).map(products_of).unwrap_or_default();
     let Some(json) = json.and_then(Json::as_object).filter(|_| !lines.is_empty()) else { return Ok(filled) };
@@ -265,9 +277,9 @@ pub(crate) fn to_value(json: &Json, depth: usize) -> Value {
         Json::String(text) if text.len() <= VALUE_LEN_MAX => Value::from(text.as_str()),
         Json::String(text) => Value::from(text.chars().take(VALUE_LEN_MAX).collect::<String>()),
         _ if depth > 8 => Value::UNDEFINED,
-        Json::Array(list) => {
-            Value::from(list.iter().take(PRODUCTS_MAX).map(|one| to_value(one, depth + 1)).collect::<Vec<_>>())
-        }
+        Json::Array(list) => Value::from(
+            list.iter().take(PRODUCTS_MAX).map(|one| to_value(one, depth + 1)).collect::<Vec<_>>(),
+        ),
         Json::Object(map) => {
             Value::from_pairs(map.iter().map(|(key, one)| (key.as_str(), to_value(one, depth + 1))))
         }

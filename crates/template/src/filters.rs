@@ -17,8 +17,26 @@ use crate::{
 
 /// Filters that an expression may use, for checking and suggestions.
 pub(crate) const FILTERS: [&str; 20] = [
-    "abs", "capitalize", "date", "default", "first", "int", "join", "last", "length", "lower", "money", "number",
-    "percent", "replace", "round", "time", "title", "trim", "truncate", "upper",
+    "abs",
+    "capitalize",
+    "date",
+    "default",
+    "first",
+    "int",
+    "join",
+    "last",
+    "length",
+    "lower",
+    "money",
+    "number",
+    "percent",
+    "replace",
+    "round",
+    "time",
+    "title",
+    "trim",
+    "truncate",
+    "upper",
 ];
 /// Filters that the compiler puts in.
 const OWN_FILTERS: [&str; 3] = ["urlencode", "_href", "_src"];
@@ -44,19 +62,25 @@ pub(crate) fn environment() -> Environment<'static> {
     let mut env = Environment::empty();
     env.set_fuel(Some(FUEL));
     env.set_undefined_behavior(UndefinedBehavior::Chainable);
-    env.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    env.set_auto_escape_callback(
+        |name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None },
+    );
     env.set_formatter(write);
     env.add_filter("abs", |value: Value| scaled(&value).map(|n| to_value(n.saturating_abs())));
     env.add_filter("capitalize", |text: &str| {
         let mut chars = text.chars();
-        chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars.flat_map(char::to_lowercase)).collect())
+        chars.next().map_or_else(String::new, |c| {
+            c.to_uppercase().chain(chars.flat_map(char::to_lowercase)).collect()
+        })
     });
     env.add_filter("date", date);
     env.add_filter("default", |value: Value, other: Option<Value>| {
         if is_blank(&value) { other.unwrap_or_else(|| Value::from("")) } else { value }
     });
     env.add_filter("first", |value: Value| nth(&value, 0));
-    env.add_filter("last", |value: Value| value.len().map_or(Value::UNDEFINED, |n| nth(&value, n.saturating_sub(1))));
+    env.add_filter("last", |value: Value| {
+        value.len().map_or(Value::UNDEFINED, |n| nth(&value, n.saturating_sub(1)))
+    });
     env.add_filter("int", |value: Value| scaled(&value).map(|n| n / Amount::SCALE));
     env.add_filter("join", join);
     env.add_filter("length", |value: Value| value.len().unwrap_or(0));
@@ -161,7 +185,11 @@ fn scaled(value: &Value) -> Result<i64, Error> {
 }
 
 fn to_value(scaled: i64) -> Value {
-    if scaled % Amount::SCALE == 0 { Value::from(scaled / Amount::SCALE) } else { Value::from(Amount(scaled).to_f64()) }
+    if scaled % Amount::SCALE == 0 {
+        Value::from(scaled / Amount::SCALE)
+    } else {
+        Value::from(Amount(scaled).to_f64())
+    }
 }
 
 fn nth(value: &Value, i: usize) -> Value {
@@ -244,8 +272,9 @@ fn date(state: &State<'_, '_>, value: Value, style: Rest<Value>, _: Kwargs) -> R
     let mut out = String::new();
     if let (Some(format), false) = (format(state), is_blank(&value)) {
         let word = style.first().map_or_else(|| "long".to_owned(), Value::to_string);
-        let style = DateStyle::parse(&word)
-            .ok_or_else(|| wrong(format!("`{word}` is no style of a date: use {}", DateStyle::WORDS.join(", "))))?;
+        let style = DateStyle::parse(&word).ok_or_else(|| {
+            wrong(format!("`{word}` is no style of a date: use {}", DateStyle::WORDS.join(", ")))
+        })?;
         let text = value.to_string();
         let when = parse_when(&text, &format.zone).ok_or_else(|| wrong(format!("`{text}` is not a date")))?;
         format.locale.date(&mut out, when.date(), style);

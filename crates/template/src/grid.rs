@@ -57,8 +57,6 @@ pub(crate) struct GridPlan {
     /// Width of a card on a desktop, in pixels, for Outlook.
     pub cell: u32,
     pub labels: &'static Labels,
-    /// Whether a part of a card goes through minijinja.
-    pub has_fragments: bool,
 }
 
 /// A cart's lines, ready to be filled.
@@ -69,7 +67,6 @@ pub(crate) struct CartPlan {
     pub line: Vec<Part>,
     pub total: bool,
     pub labels: &'static Labels,
-    pub line_color: String,
     pub muted: String,
 }
 
@@ -111,7 +108,6 @@ pub(crate) fn plan(build: &mut Build<'_>, grid: &Grid, width: u32) -> usize {
         parts.push(Part::Close);
     }
     parts.push(Part::Html("</div>".into()));
-    let has_fragments = has_fragments(&parts);
     build.grids.push(GridPlan {
         variable: grid.products.clone(),
         desktop: grid.desktop,
@@ -120,17 +116,8 @@ pub(crate) fn plan(build: &mut Build<'_>, grid: &Grid, width: u32) -> usize {
         card: joined(parts),
         cell,
         labels: build.labels,
-        has_fragments,
     });
     build.grids.len() - 1
-}
-
-fn has_fragments(parts: &[Part]) -> bool {
-    parts.iter().any(|part| match part {
-        Part::Fragment(_) => true,
-        Part::If(_, yes, no) => has_fragments(yes) || has_fragments(no),
-        _ => false,
-    })
 }
 
 /// Neighbouring literal parts as one.
@@ -156,7 +143,8 @@ fn vertical(build: &mut Build<'_>, grid: &Grid, width: u32) -> Vec<Part> {
 fn beside(build: &mut Build<'_>, grid: &Grid, right: bool) -> Vec<Part> {
     let (pictures, words): (Vec<Element>, Vec<Element>) =
         grid.card.iter().cloned().partition(|element| matches!(element, Element::Image));
-    let mut picture = vec![Part::Html("<td width=\"40%\" valign=\"top\" style=\"width:40%;vertical-align:top\">".into())];
+    let mut picture =
+        vec![Part::Html("<td width=\"40%\" valign=\"top\" style=\"width:40%;vertical-align:top\">".into())];
     elements(build, grid, &pictures, 120, &mut picture);
     picture.push(Part::Html("</td>".into()));
     let gap = if right { "padding-right:12px" } else { "padding-left:12px" };
@@ -164,7 +152,8 @@ fn beside(build: &mut Build<'_>, grid: &Grid, right: bool) -> Vec<Part> {
     elements(build, grid, &words, 0, &mut rest);
     rest.push(Part::Html("</td>".into()));
     let mut parts = vec![Part::Html(
-        "<table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\"><tr>".into(),
+        "<table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\"><tr>"
+            .into(),
     )];
     if right {
         parts.extend(rest);
@@ -178,14 +167,13 @@ fn beside(build: &mut Build<'_>, grid: &Grid, right: bool) -> Vec<Part> {
 }
 
 fn elements(build: &mut Build<'_>, grid: &Grid, elements: &[Element], width: u32, parts: &mut Vec<Part>) {
-    let is_price = |element: &Element| {
-        matches!(element, Element::Price | Element::OriginalPrice | Element::Discount)
-    };
+    let is_price =
+        |element: &Element| matches!(element, Element::Price | Element::OriginalPrice | Element::Discount);
     let mut in_price = false;
     for element in elements {
         if is_price(element) != in_price {
             in_price = !in_price;
-            let open = "<div style=\"margin-top:4px;font-size:15px;line-height:20px\">";
+            let open = "<div style=\"margin-top:4px;min-height:20px;font-size:15px;line-height:20px\">";
             parts.push(Part::Html(if in_price { open } else { "</div>" }.into()));
         }
         one(build, grid, element, width, parts);
@@ -227,7 +215,7 @@ fn one(build: &mut Build<'_>, grid: &Grid, element: &Element, width: u32, parts:
             Has::Original,
             vec![
                 html(format!(
-                    "<span style=\"background:{};color:{};border-radius:3px;padding:1px 5px;font-size:12px\">",
+                    "<span style=\"background:{};color:{};border-radius:3px;padding:0 5px;font-size:12px;line-height:16px;display:inline-block\">",
                     theme.accent, theme.on_accent
                 )),
                 Part::Discount,
@@ -339,7 +327,10 @@ pub(crate) fn plan_cart(build: &mut Build<'_>, cart: &CartBlock) -> usize {
     for element in &cart.line {
         match element {
             Element::Name => {
-                line.push(Part::Open(format!(" class=\"r-a\" style=\"color:{};text-decoration:none\"", theme.text)));
+                line.push(Part::Open(format!(
+                    " class=\"r-a\" style=\"color:{};text-decoration:none\"",
+                    theme.text
+                )));
                 line.push(Part::Name);
                 line.push(Part::Close);
             }
@@ -358,7 +349,9 @@ pub(crate) fn plan_cart(build: &mut Build<'_>, cart: &CartBlock) -> usize {
     }
     line.push(Part::Html("</td>".into()));
     if has(|element| matches!(element, Element::Price | Element::Total)) {
-        line.push(Part::Html(format!("<td align=\"right\" style=\"text-align:right;white-space:nowrap;{cell}\">")));
+        line.push(Part::Html(format!(
+            "<td align=\"right\" style=\"text-align:right;white-space:nowrap;{cell}\">"
+        )));
         let part = if has(|element| matches!(element, Element::Total)) { Part::Total } else { Part::Price };
         line.push(Part::If(Has::Price, vec![part], Vec::new()));
         line.push(Part::Html("</td>".into()));
@@ -370,7 +363,6 @@ pub(crate) fn plan_cart(build: &mut Build<'_>, cart: &CartBlock) -> usize {
         line: joined(line),
         total: cart.total,
         labels: build.labels,
-        line_color: theme.line.clone(),
         muted: theme.muted.clone(),
     });
     build.carts.len() - 1

@@ -7,8 +7,8 @@ use crate::ink::end_of;
 
 /// Elements that no mail client runs, or that would change the message around the block.
 const FORBIDDEN: [&str; 17] = [
-    "script", "iframe", "object", "embed", "form", "input", "textarea", "select", "base", "meta", "link", "html",
-    "head", "body", "svg", "math", "frame",
+    "script", "iframe", "object", "embed", "form", "input", "textarea", "select", "base", "meta", "link",
+    "html", "head", "body", "svg", "math", "frame",
 ];
 
 /// Control tags that a raw block may have.
@@ -42,20 +42,30 @@ pub(crate) fn parts<'a>(source: &'a str, place: Place, field: &str) -> Result<Ve
         let tail = &source[at..];
         if tail.starts_with("{{") || tail.starts_with("{%") {
             let close = if tail.starts_with("{{") { "}}" } else { "%}" };
-            let end = end_of(&tail[2..], close)
-                .ok_or_else(|| wrong("template.expression", format!("`{}` is not closed with `{close}`", &tail[..2])))?;
+            let end = end_of(&tail[2..], close).ok_or_else(|| {
+                wrong("template.expression", format!("`{}` is not closed with `{close}`", &tail[..2]))
+            })?;
             parts.push(Part::Html(&source[from..at]));
             let inner = tail[2..2 + end].trim().trim_matches('-').trim();
-            parts.push(if close == "}}" { Part::Expression(inner) } else { tag(inner).map_err(|m| wrong("template.tag", m))? });
+            parts.push(if close == "}}" {
+                Part::Expression(inner)
+            } else {
+                tag(inner).map_err(|m| wrong("template.tag", m))?
+            });
             at += end + 4;
             from = at;
         } else if tail.starts_with("{#") {
-            return Err(wrong("template.tag", "`{#` cannot stand in a template".into()).cure("use an HTML comment"));
+            return Err(
+                wrong("template.tag", "`{#` cannot stand in a template".into()).cure("use an HTML comment")
+            );
         } else if let Some(comment) = tail.strip_prefix("<!--") {
-            let end = comment.find("-->").ok_or_else(|| wrong("template.html", "a comment is not closed".into()))?;
+            let end = comment
+                .find("-->")
+                .ok_or_else(|| wrong("template.html", "a comment is not closed".into()))?;
             at += end + 7;
         } else if bytes[at] == b'<' && tail[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') {
-            at = element(source, (&mut from, at), &mut parts).map_err(|message| wrong("template.html", message))?;
+            at = element(source, (&mut from, at), &mut parts)
+                .map_err(|message| wrong("template.html", message))?;
         } else {
             at += tail.chars().next().map_or(1, char::len_utf8);
         }
@@ -100,11 +110,15 @@ fn element<'a>(
             return Ok(at + 1);
         }
         let attribute_from = at;
-        while at < bytes.len() && !bytes[at].is_ascii_whitespace() && !matches!(bytes[at], b'=' | b'>' | b'/') {
+        while at < bytes.len() && !bytes[at].is_ascii_whitespace() && !matches!(bytes[at], b'=' | b'>' | b'/')
+        {
             at += 1;
         }
         let attribute = source[attribute_from..at].to_ascii_lowercase();
-        if attribute.is_empty() || attribute.starts_with("on") || matches!(attribute.as_str(), "srcdoc" | "formaction") {
+        if attribute.is_empty()
+            || attribute.starts_with("on")
+            || matches!(attribute.as_str(), "srcdoc" | "formaction")
+        {
             return Err(format!("the attribute `{attribute}` of `<{name}>` cannot stand in a message"));
         }
         if attribute.contains('{') {

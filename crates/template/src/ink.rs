@@ -68,7 +68,13 @@ impl Ink {
     }
 
     /// Puts tokens in place of the `{{ … }}` of a text.
-    pub fn expressions(&mut self, text: &str, place: Place, field: &str, in_card: bool) -> Result<String, Problem> {
+    pub fn expressions(
+        &mut self,
+        text: &str,
+        place: Place,
+        field: &str,
+        in_card: bool,
+    ) -> Result<String, Problem> {
         let mut out = String::with_capacity(text.len());
         for piece in pieces(text, place, field)? {
             match piece {
@@ -92,7 +98,9 @@ impl Ink {
         while let Some((before, tail)) = rest.split_once(OPEN) {
             out.push_str(before);
             let (number, after) = tail.split_once(CLOSE).unwrap_or((tail, ""));
-            out.push_str(number.parse().ok().and_then(|i: usize| self.sources.get(i)).map_or("", String::as_str));
+            out.push_str(
+                number.parse().ok().and_then(|i: usize| self.sources.get(i)).map_or("", String::as_str),
+            );
             rest = after;
         }
         out.push_str(rest);
@@ -106,9 +114,16 @@ impl Ink {
             return Err(wrong("`{{ }}` is empty".into()).cure("name a variable, as in {{ name }}"));
         }
         if source.len() > EXPRESSION_LEN_MAX {
-            return Err(wrong(format!("an expression is longer than {EXPRESSION_LEN_MAX} bytes")).value(source));
+            return Err(
+                wrong(format!("an expression is longer than {EXPRESSION_LEN_MAX} bytes")).value(source)
+            );
         }
-        self.expressions.push(Expression { source: source.to_owned(), place, field: field.to_owned(), in_card });
+        self.expressions.push(Expression {
+            source: source.to_owned(),
+            place,
+            field: field.to_owned(),
+            in_card,
+        });
         Ok(())
     }
 

@@ -190,7 +190,13 @@ fn as_link(tail: &str) -> Option<Mark<'_>> {
     Some(Mark::Link { inner: &tail[1..close], url, title, used: close + 2 + end + 1 })
 }
 
-fn link(build: &mut Build<'_>, text: &Text, (inner, url, title): (&str, &str, &str), out: &mut Both, depth: usize) {
+fn link(
+    build: &mut Build<'_>,
+    text: &Text,
+    (inner, url, title): (&str, &str, &str),
+    out: &mut Both,
+    depth: usize,
+) {
     let mut label = Both::default();
     inline(build, text, inner, &mut label, depth + 1);
     let content = if title.is_empty() { &label.text } else { title };

@@ -58,7 +58,8 @@ const fn content_width(width: u32) -> u32 {
 
 /// Whether a block shares a section with its neighbours.
 fn joins(block: &Block) -> bool {
-    block.background.is_none() && !matches!(block.kind, Kind::Columns { .. } | Kind::Header { .. } | Kind::Footer { .. })
+    block.background.is_none()
+        && !matches!(block.kind, Kind::Columns { .. } | Kind::Header { .. } | Kind::Footer { .. })
 }
 
 fn section(body: &mut String, color: &str, class: &str, inner: &str) {
@@ -135,7 +136,13 @@ fn outer(build: &mut Build<'_>, block: &Block, body: &mut String, text: &mut Str
     }
     match &block.kind {
         Kind::Header { text: words, image, link, view_in_browser, color } => {
-            header(build, block, (words.as_ref(), image.as_ref(), link.as_ref(), *view_in_browser, color), body, text);
+            header(
+                build,
+                block,
+                (words.as_ref(), image.as_ref(), link.as_ref(), *view_in_browser, color),
+                body,
+                text,
+            );
         }
         Kind::Footer { text: words, address, unsubscribe, preferences } => {
             footer(build, block, (words.as_ref(), address, *unsubscribe, *preferences), body, text);
@@ -155,7 +162,14 @@ fn outer(build: &mut Build<'_>, block: &Block, body: &mut String, text: &mut Str
     }
 }
 
-fn columns(build: &mut Build<'_>, block: &Block, list: &[Column], stack: bool, body: &mut String, text: &mut String) {
+fn columns(
+    build: &mut Build<'_>,
+    block: &Block,
+    list: &[Column],
+    stack: bool,
+    body: &mut String,
+    text: &mut String,
+) {
     let theme = build.theme();
     let even = 100 / list.len().max(1) as u32;
     let mut inner = String::new();
@@ -167,7 +181,7 @@ fn columns(build: &mut Build<'_>, block: &Block, list: &[Column], stack: bool, b
             leaf(build, block, content_width(width), &mut content, text);
         }
         let attribute = column.width.map(|share| format!(" width=\"{share}%\"")).unwrap_or_default();
-        inner.push_str(&format!("<mj-column vertical-align=\"middle\"{attribute}>{content}</mj-column>"));
+        inner.push_str(&format!("<mj-column vertical-align=\"top\"{attribute}>{content}</mj-column>"));
     }
     if !stack {
         inner = format!("<mj-group>{inner}</mj-group>");
@@ -341,7 +355,9 @@ fn leaf(build: &mut Build<'_>, block: &Block, width: u32, column: &mut String, t
             }
             image(build, picture, href, (block.align.word(), above, below), width, column);
         }
-        Kind::Button { text: words, link, full_width } => button(build, block, (words, link, *full_width), column, text),
+        Kind::Button { text: words, link, full_width } => {
+            button(build, block, (words, link, *full_width), column, text)
+        }
         Kind::Divider { color, thickness } => {
             let (above, below) = block.padding.unwrap_or((14, 14));
             let color = color.as_deref().unwrap_or(&build.theme().line);
@@ -508,8 +524,17 @@ fn filled(
     if let Some(title) = title {
         let tokens = build.tokens(title);
         let both = markdown::render(build, title, &tokens);
-        let html = format!("<h2 style=\"margin:0;font-size:20px;line-height:1.3\">{}</h2>", strip_paragraph(&both.html));
-        words_of(build, &Block { padding: None, ..block.clone() }, (&html, "font-size=\"20px\"", "r-t"), (14, 2), column);
+        let html = format!(
+            "<h2 style=\"margin:0;font-size:20px;line-height:1.3\">{}</h2>",
+            strip_paragraph(&both.html)
+        );
+        words_of(
+            build,
+            &Block { padding: None, ..block.clone() },
+            (&html, "font-size=\"20px\"", "r-t"),
+            (14, 2),
+            column,
+        );
         text.push_str(&both.text);
         text.push_str("\n\n");
     }
@@ -586,11 +611,18 @@ fn coupon(
         escape::html_text(&code)
     ));
     text.push_str(&format!("    {code}\n\n"));
-    let centred = Block { align: if block.align == Align::Left { Align::Center } else { block.align }, ..block.clone() };
+    let centred = Block {
+        align: if block.align == Align::Left { Align::Center } else { block.align },
+        ..block.clone()
+    };
     words_of(build, &centred, (&html, "font-size=\"16px\"", "r-t"), (10, 10), column);
     if let Some(link) = link {
         let place = link.url.place;
-        let ready = Text { place, field: String::new(), all: vec![(String::new(), build.labels.use_code.to_owned())] };
+        let ready = Text {
+            place,
+            field: String::new(),
+            all: vec![(String::new(), build.labels.use_code.to_owned())],
+        };
         button(build, &centred, (label.unwrap_or(&ready), link, false), column, text);
     }
 }

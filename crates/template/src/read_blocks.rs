@@ -68,7 +68,6 @@ fn block(reader: &mut Reader, node: &Node, path: &str, outer: bool) -> Option<Bl
     let centred = matches!(word, "button" | "image" | "social" | "coupon" | "header" | "footer");
     reader.problems.extend(fields.finish());
     Some(Block {
-        place: node.place,
         field: path.to_owned(),
         show,
         background,

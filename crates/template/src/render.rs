@@ -6,10 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use minijinja::{
-    Environment, Error, ErrorKind, Value,
-    value::Object,
-};
+use minijinja::{Environment, Error, ErrorKind, Value, value::Object};
 use model::{Currency, FieldType, Problem, Problems, Slug, Timestamp, Zone};
 use segment::Condition;
 use serde_json::{Map, Value as Json};
@@ -193,7 +190,9 @@ impl Object for Frame {
             let block = |block: &Block| if self.html { block.html.clone() } else { block.text.clone() };
             match own.as_bytes().first()? {
                 b'l' => return ready.links.get(number()?).cloned(),
-                b's' if own != "subject" => return ready.shows.get(number()?).map(|shown| Value::from(*shown)),
+                b's' if own != "subject" => {
+                    return ready.shows.get(number()?).map(|shown| Value::from(*shown));
+                }
                 b'g' => return ready.grids.get(number()?).map(block),
                 b'c' => return ready.carts.get(number()?).map(block),
                 b's' => return Some(Value::from(ready.subject.as_str())),
@@ -249,7 +248,11 @@ impl Template {
     }
 
     /// As [`Template::render`]; all conditional blocks shown, or none, when told so.
-    pub(crate) fn render_showing(&self, input: &RenderInput<'_>, all: Option<bool>) -> Result<Rendered, Problem> {
+    pub(crate) fn render_showing(
+        &self,
+        input: &RenderInput<'_>,
+        all: Option<bool>,
+    ) -> Result<Rendered, Problem> {
         let locale = Locale::of(input.locale);
         let language = crate::locale::language(input.locale);
         let page = self
@@ -390,7 +393,8 @@ impl Run<'_> {
 
     /// Adds campaign parameters, and asks the hook.
     fn finished(&self, campaign: Option<&Campaign>, link: &Link<'_>) -> String {
-        let url = campaign.map_or_else(|| link.url.to_owned(), |campaign| campaign.append(link.url, link.content));
+        let url =
+            campaign.map_or_else(|| link.url.to_owned(), |campaign| campaign.append(link.url, link.content));
         if let Some(rewrite) = self.input.rewrite.filter(|_| link::is_web(&url)) {
             return rewrite(&Link { url: &url, ..*link }).unwrap_or(url);
         }
@@ -437,8 +441,12 @@ impl Run<'_> {
         };
         let fragment = |number: usize, product: &Value| self.fragment(base, number, Some(product.clone()));
         let currency = self.input.currency;
-        let mut message =
-            Message { locale: self.locale, currency: currency.code(), finish: &mut finish, fragment: &fragment };
+        let mut message = Message {
+            locale: self.locale,
+            currency: currency.code(),
+            finish: &mut finish,
+            fragment: &fragment,
+        };
         for plan in &self.page.grids {
             ready.grids.push(fill::grid(plan, self.variables.get(&plan.variable), &mut message)?.into());
         }
