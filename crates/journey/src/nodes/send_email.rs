@@ -238,7 +238,7 @@ impl Step for SendEmail {
                 self.segments.push((slug, slot));
             }
         }
-        binder.reads.rfm |= reads.rfm;
+        binder.reads.rfm |= !reads.rfm_models.is_empty();
         self.compiled = Some(template);
     }
 
@@ -315,7 +315,7 @@ impl SendEmail {
 
     fn freeze_contact(&self, context: &Context<'_>) -> Option<serde_json::Value> {
         let reads = self.compiled.as_ref()?.reads();
-        if reads.fields.is_empty() && reads.segments.is_empty() && !reads.rfm {
+        if *reads == segment::Reads::default() {
             return None;
         }
         let data = context.data();
@@ -329,8 +329,19 @@ impl SendEmail {
             .filter(|(_, slot)| context.answers.member(*slot) == Some(true))
             .map(|(slug, _)| slug.to_string())
             .collect();
-        let rfm = context.person().rfm.first().filter(|_| reads.rfm);
-        Some(template::variables::contact(fields, &segments, rfm))
+        let person = context.person();
+        let lists: Vec<String> = person
+            .contact
+            .lists
+            .iter()
+            .filter(|slug| reads.lists.contains(slug.as_str()))
+            .map(Slug::to_string)
+            .collect();
+        let consents =
+            reads.purposes.iter().map(|purpose| (purpose.as_str(), person.contact.consent(purpose)));
+        let placements: Vec<model::RfmPlacement> =
+            person.rfm.iter().filter(|placement| reads.rfm_models.contains(&placement.model)).cloned().collect();
+        Some(template::variables::contact(fields, &segments, &lists, consents, &placements))
     }
 }
 
