@@ -5,7 +5,10 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -42,6 +45,8 @@ pub struct Manners {
     pub broken_starttls: bool,
     /// Waits before each answer to a mail.
     pub delay: Duration,
+    /// Turns away who comes when so many connections are open.
+    pub connections: Option<usize>,
 }
 
 impl Default for Manners {
@@ -54,6 +59,7 @@ impl Default for Manners {
             mails_per_connection: None,
             broken_starttls: false,
             delay: Duration::ZERO,
+            connections: None,
         }
     }
 }
@@ -78,11 +84,20 @@ impl Sink {
     pub async fn start(manners: Manners) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let sink = Self { address: listener.local_addr().expect("an address"), memory: Arc::default() };
-        let memory = Arc::clone(&sink.memory);
+        let (memory, open) = (Arc::clone(&sink.memory), Arc::new(AtomicUsize::new(0)));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 memory.lock().expect("no panic").connections += 1;
-                tokio::spawn(converse(stream, Arc::clone(&memory), manners.clone()));
+                let mut manners = manners.clone();
+                let (open, memory) = (Arc::clone(&open), Arc::clone(&memory));
+                if manners.connections.is_some_and(|most| open.load(Ordering::SeqCst) >= most) {
+                    manners.greeting = "421 4.7.0 too many connections";
+                }
+                open.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    converse(stream, memory, manners).await;
+                    open.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
         sink
