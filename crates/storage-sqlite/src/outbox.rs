@@ -223,7 +223,7 @@ fn record(tx: &Transaction<'_>, now: Timestamp, outcomes: &[Recorded]) -> Result
         .map_err(driver)?;
     // The lease goes on while it is handed over: its end stays in `at`.
     let mut mark = tx
-        .prepare_cached("UPDATE outbox SET state = 3 WHERE seq = ?1 AND attempt = ?2 AND state = 2")
+        .prepare_cached("UPDATE outbox SET state = 3 WHERE seq = ?1 AND attempt = ?2 AND state IN (2, 3)")
         .map_err(driver)?;
     let mut lost = Vec::new();
     for Recorded { seq, attempt, outcome } in outcomes {

@@ -91,7 +91,7 @@ impl SmtpConfig {
         let (wrapper, rest) = match (url.strip_prefix("smtp://"), url.strip_prefix("smtps://")) {
             (Some(rest), _) => (false, rest),
             (_, Some(rest)) => (true, rest),
-            _ => return Err(refused("it starts with neither smtp:// nor smtps://".into())),
+            _ => return Err(refused("it starts with neither smtp:// nor smtps://")),
         };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let rest = rest.trim_end_matches('/');
@@ -101,7 +101,7 @@ impl SmtpConfig {
             Some(user) => {
                 let (name, password) = user
                     .split_once(':')
-                    .ok_or_else(|| refused("the user has no password: write user:password@host".into()))?;
+                    .ok_or_else(|| refused("the user has no password: write user:password@host"))?;
                 Some((decoded(name)?, decoded(password)?))
             }
         };
@@ -132,7 +132,7 @@ impl SmtpConfig {
             config.set(name, &decoded(value)?, &read_file)?;
         }
         if config.security == Security::None && config.credentials.is_some() && !is_loopback(&config.host) {
-            return Err(refused("a password is not sent over an open line: use tls=required".into()));
+            return Err(refused("a password is not sent over an open line: use tls=required"));
         }
         Ok(config)
     }
@@ -204,7 +204,7 @@ impl SmtpConfig {
     }
 }
 
-fn refused(why: String) -> Problem {
+fn refused(why: impl std::fmt::Display) -> Problem {
     Problem::new("smtp.url", format!("the address of the SMTP server is not usable: {why}"))
         .field("--smtp")
         .cure("write it as in smtp://user:password@mail.example.com:587?tls=required")
