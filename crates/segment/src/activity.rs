@@ -636,6 +636,12 @@ impl CartCondition {
         }
     }
 
+    /// Whether carts that were bought may count.
+    #[must_use]
+    pub fn may_be_purchased(&self) -> bool {
+        self.states.is_empty() || self.states.contains(&CartState::Purchased)
+    }
+
     /// When "now" sees the cart counted: at most one interval per state.
     #[must_use]
     pub fn intervals(&self, cart: &Cart, products: &dyn Products, zone: &Zone) -> Vec<Interval> {

@@ -26,6 +26,11 @@ pub trait Facts {
     fn in_segment(&self, _slug: &str) -> bool {
         false
     }
+    /// The condition of a segment, to be asked in place, so that its flips are known; none: ask
+    /// [`Facts::in_segment`]. Segments must not refer to each other in a circle.
+    fn segment(&self, _slug: &str) -> Option<&Condition> {
+        None
+    }
     /// Where it stands in an RFM model.
     fn rfm(&self, _model: &str) -> Option<RfmPlacement> {
         None
@@ -103,6 +108,12 @@ pub fn is_member(condition: &Condition, facts: &dyn Facts, now: Timestamp, zone:
     Prepared::of(condition.root(), facts, zone).holds(now, zone, facts)
 }
 
+/// Whether one question of a condition has the answer yes at `now`, and an instant before which that does not change.
+#[must_use]
+pub fn leaf_at(leaf: &Leaf, facts: &dyn Facts, now: Timestamp, zone: &Zone) -> (bool, Option<Timestamp>) {
+    Prepared::of_leaf(leaf, facts, zone).at(now, zone, facts)
+}
+
 /// The tree with every fact looked up, so that it can be asked at several instants.
 enum Prepared<'a> {
     All(Vec<Self>),
@@ -141,7 +152,10 @@ impl<'a> Prepared<'a> {
                 Self::Tests(tests, value)
             }
             Leaf::Consent { purpose, states } => Self::Constant(states.contains(&facts.consent(purpose))),
-            Leaf::Segment(slug) => Self::Constant(facts.in_segment(slug)),
+            Leaf::Segment(slug) => match facts.segment(slug) {
+                Some(condition) => Self::of(condition.root(), facts, zone),
+                None => Self::Constant(facts.in_segment(slug)),
+            },
             Leaf::List(slug) => Self::Constant(facts.in_list(slug)),
             Leaf::Rfm(rfm) => Self::of_rfm(rfm, facts.rfm(&rfm.model)),
             Leaf::Activity(activity) => Self::Entries(activity, facts.entries(activity)),

@@ -51,7 +51,7 @@ pub enum Scope {
 }
 
 /// Answers which references exist where the condition stands.
-pub trait Refs {
+pub trait Refs: Sync {
     /// The kind of data behind a path; none when there is no such data.
     fn kind(&self, path: &RefPath) -> Option<Kind>;
     /// Paths that exist, for suggestions.

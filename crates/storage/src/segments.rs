@@ -194,6 +194,8 @@ pub trait SegmentStore {
         init: T,
         fold: impl FnMut(&mut T, &Contact, &Totals) + Send + 'static,
     ) -> impl Future<Output = Result<T>> + Send;
+    /// The carts of these contacts that were not bought, by contact in the order of the ids.
+    fn load_open_carts(&self, contacts: Vec<ContactId>) -> impl Future<Output = Result<Vec<Cart>>> + Send;
     /// Folds over the carts of these contacts that were not bought, by contact.
     fn fold_open_carts<T: Send + 'static>(
         &self,
