@@ -185,3 +185,17 @@ fn check_key(key: &ContactKey) -> std::result::Result<(), Problem> {
         ContactKey::Email(email) => check_id("email", email),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_at_the_edge_and_one_past_it() {
+        let code =
+            |length| check_id("order_id", &"x".repeat(length)).err().map(|problem| problem.code.to_string());
+        assert_eq!(code(ID_LEN_MAX), None);
+        assert_eq!(code(ID_LEN_MAX + 1).as_deref(), Some("import.long_id"));
+        assert_eq!(code(0).as_deref(), Some("import.no_id"));
+    }
+}
