@@ -11,9 +11,7 @@ use crate::{
     Document, Links, RenderInput, Template, Utm, VariableType,
     build::{Build, LinkTarget},
     compact::compact,
-    condition,
-    document::Text,
-    escape,
+    condition, escape,
     filters::{FILTERS, filters_in, is_known},
     ink::has_token,
     limits::{HTML_LEN_CLIPPED, SUBJECT_LEN_MAX},
@@ -275,7 +273,8 @@ impl Compiler<'_> {
             parsed.element.render(&options).map_err(|error| error.to_string())
         });
         match rendered {
-            Ok(html) => Some(html),
+            // The renderer writes some attributes in Rust's own escapes; tokens in them come back here.
+            Ok(html) => Some(html.replace("\\u{e000}", "\u{e000}").replace("\\u{e001}", "\u{e001}")),
             Err(message) => {
                 self.problems
                     .push(Problem::new("template.mjml", format!("the page cannot be laid out: {message}")));
@@ -491,13 +490,4 @@ fn deduplicated(problems: Problems, file: &str) -> Problems {
         }
     }
     kept
-}
-
-impl Text {
-    /// A text for all languages that stands nowhere.
-    #[cfg(test)]
-    pub(crate) fn of(text: &str) -> Self {
-        let place = model::Place { line: 1, column: 1 };
-        Self { place, field: String::new(), all: vec![(String::new(), text.to_owned())] }
-    }
 }

@@ -43,7 +43,7 @@ pub(crate) fn page(build: &mut Build<'_>) -> Page {
     let head = head(build);
     let language = build.language;
     let mjml = format!(
-        "<mjml lang=\"{language}\"><mj-head>{head}</mj-head><mj-body width=\"{}px\" background-color=\"{}\" \
+        "<mjml lang=\"{language}\" dir=\"ltr\"><mj-head>{head}</mj-head><mj-body width=\"{}px\" background-color=\"{}\" \
          css-class=\"r-b\">{body}</mj-body></mjml>",
         theme.width, theme.background
     );
@@ -63,8 +63,9 @@ fn joins(block: &Block) -> bool {
 }
 
 fn section(body: &mut String, color: &str, class: &str, inner: &str) {
+    let class = if class.is_empty() { String::new() } else { format!(" css-class=\"{class}\"") };
     body.push_str(&format!(
-        "<mj-section padding=\"0\" background-color=\"{color}\" css-class=\"{class}\">{inner}</mj-section>"
+        "<mj-section padding=\"0\" background-color=\"{color}\"{class}>{inner}</mj-section>"
     ));
 }
 
@@ -107,8 +108,8 @@ fn style(build: &Build<'_>) -> String {
     }
     style.push_str(".r-do{display:inline-block!important}.r-mo{display:none!important}}");
     style.push_str(&format!(
-        "@media only screen and (max-width:{}px){{.r-t>div,.r-t{{font-size:inherit}}.r-p{{padding-left:16px!important;\
-         padding-right:16px!important}}}}",
+        "@media only screen and (max-width:{}px){{.r-p{{padding-left:16px!important;padding-right:16px!important}}\
+         .r-g{{padding-left:8px!important;padding-right:8px!important}}}}",
         BREAKPOINT - 1
     ));
     style.push_str(
@@ -321,7 +322,7 @@ fn image(
     let width = picture.width.unwrap_or(width).min(width);
     let href = href.map(|href| format!(" href=\"{href}\"")).unwrap_or_default();
     column.push_str(&format!(
-        "<mj-image src=\"{src}\" alt=\"{alt}\"{href} width=\"{width}px\" align=\"{align}\" border-radius=\"{}px\" \
+        "<mj-image css-class=\"r-p\" src=\"{src}\" alt=\"{alt}\"{href} width=\"{width}px\" align=\"{align}\" border-radius=\"{}px\" \
          padding=\"{above}px {SIDE}px {below}px\"/>",
         build.theme().radius
     ));
@@ -362,7 +363,7 @@ fn leaf(build: &mut Build<'_>, block: &Block, width: u32, column: &mut String, t
             let (above, below) = block.padding.unwrap_or((14, 14));
             let color = color.as_deref().unwrap_or(&build.theme().line);
             column.push_str(&format!(
-                "<mj-divider border-color=\"{color}\" border-width=\"{thickness}px\" \
+                "<mj-divider css-class=\"r-p\" border-color=\"{color}\" border-width=\"{thickness}px\" \
                  padding=\"{above}px {SIDE}px {below}px\"/>"
             ));
             text.push_str("----------\n\n");
@@ -539,10 +540,10 @@ fn filled(
         text.push_str("\n\n");
     }
     let (above, below) = block.padding.unwrap_or((6, 12));
-    let side = if name.starts_with("_g") { GRID_SIDE } else { SIDE };
+    let (side, class) = if name.starts_with("_g") { (GRID_SIDE, "r-g") } else { (SIDE, "r-p") };
     let html = build.ink.token(format!("{{{{ {name} }}}}"));
     column.push_str(&format!(
-        "<mj-text align=\"left\" css-class=\"r-t\" padding=\"{above}px {side}px {below}px\" line-height=\"20px\">{html}\
+        "<mj-text align=\"left\" css-class=\"{class} r-t\" padding=\"{above}px {side}px {below}px\" line-height=\"20px\">{html}\
          </mj-text>"
     ));
     text.push_str(&html);
