@@ -44,9 +44,10 @@ pub struct Args {
 /// # Errors
 /// See [`Failure`].
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    super::check_neighbours(args.neighbours)?;
     let until = Timestamp::parse(&args.until, &Zone::UTC).map_err(|problem| problem.field("--until"))?;
     let shop = Shop::read(&args.orders, until)?;
-    let carts = read_carts(&args.carts)?;
+    let carts = read_carts(&args.carts, &shop)?;
     let watch = Stopwatch::start();
     let params = Params { neighbours: args.neighbours, ..Params::default() };
     let trained = train(&shop.orders, &params);
@@ -61,13 +62,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let catalogue = shop.catalogue(until, &trained);
     let steps = Steps::new()?;
     let watch = Stopwatch::start();
-    let answers: Vec<Vec<ProductId>> =
-        carts.iter().map(|cart| shop.answer(cart, &catalogue, &steps)).collect();
+    let answers = answer_all(&shop, &carts, &catalogue, &steps);
     let report = watch.report("evaluate", carts.len() as u64);
     eprintln!(
-        "answered {} carts in {:.2} s, {:.0} a second; peak memory {:.0} MB",
+        "answered {} carts in {:.2} s ({:.2} CPU s), {:.0} a second; peak memory {:.0} MB",
         carts.len(),
         report.seconds,
+        report.cpu_seconds,
         report.rate,
         report.peak_rss_mb
     );
@@ -80,7 +81,7 @@ struct Cart {
     id: String,
     task: Task,
     customer: String,
-    context: Vec<String>,
+    context: Vec<ProductId>,
 }
 
 /// What is asked of a cart.
@@ -176,20 +177,17 @@ impl Shop {
     }
 
     fn answer(&self, cart: &Cart, catalogue: &Catalogue, steps: &Steps) -> Vec<ProductId> {
-        let context: Vec<ProductId> =
-            cart.context.iter().filter_map(|name| self.ids.get(name).copied()).collect();
         let mut facts = ContactFacts::default();
         if cart.task == Task::Next {
             // A customer that the orders do not name is known by the cart's context alone, times unknown.
             let before = |product: &ProductId| Seen { product: *product, at: catalogue.now().plus_days(-1) };
             facts.bought = match self.histories.get(&cart.customer) {
                 Some(history) => history.clone(),
-                None => context.iter().map(before).collect(),
+                None => cart.context.iter().map(before).collect(),
             };
         }
         let step = if cart.task == Task::Next { &steps.next } else { &steps.complete };
-        let data = CartData(context);
-        recommend::select(step, catalogue, &facts, &data, &[], catalogue.now(), &mut Dice::new(0))
+        recommend::select(step, catalogue, &facts, cart, &[], catalogue.now(), &mut Dice::new(0))
     }
 }
 
@@ -218,18 +216,32 @@ impl Steps {
 }
 
 /// The cart's products, as a trigger would export them.
-struct CartData(Vec<ProductId>);
-
-impl Data for CartData {
+impl Data for Cart {
     fn value(&self, _: &RefPath) -> Option<Value> {
         None
     }
     fn products(&self, _: &RefPath) -> Vec<ProductId> {
-        self.0.clone()
+        self.context.clone()
     }
 }
 
-fn read_carts(path: &Path) -> Result<Vec<Cart>, Failure> {
+/// Answers in the carts' order, shared out to all processors.
+fn answer_all(shop: &Shop, carts: &[Cart], catalogue: &Catalogue, steps: &Steps) -> Vec<Vec<ProductId>> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = carts.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let answer =
+            |part: &[Cart]| part.iter().map(|cart| shop.answer(cart, catalogue, steps)).collect::<Vec<_>>();
+        let workers: Vec<_> = carts.chunks(share).map(|part| scope.spawn(move || answer(part))).collect();
+        // A thread fails only by a panic of its own, which is passed on.
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}
+
+fn read_carts(path: &Path, shop: &Shop) -> Result<Vec<Cart>, Failure> {
     let mut carts = Vec::new();
     for_each_row(path, &["cart_id", "task", "customer_id", "context"], |row, cells| {
         let task = match cells[1] {
@@ -247,7 +259,8 @@ fn read_carts(path: &Path) -> Result<Vec<Cart>, Failure> {
             id: cells[0].to_owned(),
             task,
             customer: cells[2].to_owned(),
-            context: cells[3].split_whitespace().map(str::to_owned).collect(),
+            // What no order before held is known to nobody.
+            context: cells[3].split_whitespace().filter_map(|name| shop.ids.get(name).copied()).collect(),
         });
         Ok(())
     })?;
