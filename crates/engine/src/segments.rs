@@ -59,7 +59,9 @@ impl Workspace {
     ///
     /// # Errors
     /// What storage says; `zone.unknown` when the setting holds no zone.
-    pub async fn load<S: SettingsStore + SegmentStore + storage::rfm::RfmStore + Sync>(store: &S) -> Result<Self> {
+    pub async fn load<S: SettingsStore + SegmentStore + storage::rfm::RfmStore + Sync>(
+        store: &S,
+    ) -> Result<Self> {
         let mut fields = Vec::new();
         for definition in store.load_definitions(DefinitionKind::Field).await? {
             let field: FieldDef = serde_json::from_value(definition.content).map_err(|error| {
@@ -97,7 +99,10 @@ impl Workspace {
     /// # Errors
     /// `segment.cycle` when segments refer to each other in a circle, `segment.unknown` when one refers to a segment
     /// that cannot be read.
-    pub fn with(mut self, files: impl IntoIterator<Item = SegmentFile>) -> std::result::Result<Self, Problems> {
+    pub fn with(
+        mut self,
+        files: impl IntoIterator<Item = SegmentFile>,
+    ) -> std::result::Result<Self, Problems> {
         for file in files {
             self.broken.remove(file.slug.as_str());
             if let Known::Only(names) = &mut self.schema.segments {
@@ -140,7 +145,8 @@ impl Workspace {
             return Err(problems.clone());
         }
         self.segments.get(slug).ok_or_else(|| {
-            let problem = Problem::new("segment.unknown", format!("there is no segment `{slug}`")).value(slug);
+            let problem =
+                Problem::new("segment.unknown", format!("there is no segment `{slug}`")).value(slug);
             vec![problem.suggest(slug, self.segments.keys().map(String::as_str).collect::<Vec<_>>())]
         })
     }
@@ -192,7 +198,9 @@ pub async fn build<S: Storage>(
     for batch in near.chunks(BATCH) {
         let outcomes = contacts::evaluate(store, workspace, &[&file.condition], batch.to_vec(), now).await?;
         for (contact, outcome) in outcomes {
-            flips.extend(outcome[0].next_flip.filter(|at| at.since(now) <= FLIPS_AHEAD).map(|at| (contact, at)));
+            flips.extend(
+                outcome[0].next_flip.filter(|at| at.since(now) <= FLIPS_AHEAD).map(|at| (contact, at)),
+            );
         }
     }
     let new = NewMembers {
@@ -277,8 +285,15 @@ pub async fn update<S: Storage>(
             let file = Arc::clone(workspace.segment(slug).map_err(first)?);
             let states = states(store, workspace, &file, batch, changes, now, &catalogue).await?;
             let kept = contacts::Kept { condition: &file.condition, states: &states };
-            let outcomes =
-                contacts::evaluate_kept(store, workspace, &[&file.condition], batch.to_vec(), now, Some(&kept)).await?;
+            let outcomes = contacts::evaluate_kept(
+                store,
+                workspace,
+                &[&file.condition],
+                batch.to_vec(),
+                now,
+                Some(&kept),
+            )
+            .await?;
             let members = outcomes
                 .into_iter()
                 .map(|(contact, outcome)| MemberAnswer {
@@ -313,7 +328,10 @@ async fn states<S: Storage>(
     let mut states = BTreeMap::new();
     let mut refill = BTreeSet::new();
     for (contact, bytes) in batch.iter().zip(stored) {
-        match bytes.and_then(|bytes| State::from_bytes(&bytes, condition)).filter(|state| state.as_of() <= now) {
+        match bytes
+            .and_then(|bytes| State::from_bytes(&bytes, condition))
+            .filter(|state| state.as_of() <= now)
+        {
             Some(state) => drop(states.insert(*contact, state)),
             None => drop(refill.insert(*contact)),
         }

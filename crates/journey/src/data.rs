@@ -63,6 +63,20 @@ impl DataType {
         }
     }
 
+    /// What it is to a comparison; none for products and carts.
+    #[must_use]
+    pub const fn kind(self) -> Option<segment::Kind> {
+        Some(match self {
+            Self::Text => segment::Kind::Text,
+            Self::Integer | Self::Decimal => segment::Kind::Number,
+            Self::Date => segment::Kind::Date,
+            Self::Instant => segment::Kind::Instant,
+            Self::Boolean => segment::Kind::Boolean,
+            Self::Options => segment::Kind::Options,
+            Self::Product | Self::ProductList | Self::Cart => return None,
+        })
+    }
+
     /// Whether it is a single value that a field could hold.
     #[must_use]
     pub const fn is_value(self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::{Lang, Localized, Place, Slug};
+use model::{Lang, Localized, Period, Place, Slug, Timestamp};
 
 use crate::{
     document::{Audience, Reentry},
@@ -85,7 +85,17 @@ impl Journey {
         &self.nodes[usize::from(number)]
     }
 
-    /// Whether any node changes contacts.
+    /// How far back sales and visits of products must be known, for all nodes.
+    #[must_use]
+    pub fn figures_period(&self) -> Period {
+        // Months are compared as 31 days: looking back a little too far does no harm.
+        let length =
+            |p: &Period| p.micros.saturating_add(i64::from(p.months).saturating_mul(31 * Timestamp::DAY));
+        let periods = self.nodes.iter().filter_map(|node| node.step.figures_period());
+        periods.max_by_key(length).unwrap_or_default()
+    }
+
+    /// The contact fields that nodes write.
     #[must_use]
     pub fn changed_fields(&self) -> Vec<&str> {
         let mut fields: Vec<&str> = self.nodes.iter().filter_map(|node| node.step.changes_field()).collect();

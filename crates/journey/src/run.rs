@@ -179,9 +179,20 @@ pub struct Run {
     person: Person,
     answers: Answers,
     visits: Vec<(u16, u32)>,
-    changes: Vec<(String, Option<Value>)>,
+    changes: Vec<Change>,
     messages: Vec<Message>,
     trace: Vec<TraceStep>,
+}
+
+/// A custom field that a run wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub field: String,
+    /// What it held when the contact was loaded; none when it was given no value.
+    pub before: Option<Value>,
+    /// What it holds now; none clears.
+    pub after: Option<Value>,
 }
 
 /// What a run that is done wants to be done, in one transaction.
@@ -189,8 +200,8 @@ pub struct Run {
 pub struct Finished {
     /// The contact as the run left it.
     pub contact: Contact,
-    /// The fields that it wrote, with their last values; none clears.
-    pub changes: Vec<(String, Option<Value>)>,
+    /// The fields that it wrote, each once.
+    pub changes: Vec<Change>,
     /// Messages for the outbox.
     pub messages: Vec<Message>,
     /// Every step, in order.
@@ -227,10 +238,10 @@ impl Run {
         &self.person
     }
 
-    /// Whether the run wrote into the contact.
+    /// What the run wrote into the contact so far.
     #[must_use]
-    pub const fn has_changes(&self) -> bool {
-        !self.changes.is_empty()
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
     /// Where the shell puts its answers.
@@ -273,7 +284,7 @@ pub struct Context<'a> {
     pub answers: &'a Answers,
     pub(crate) exports: &'a Exports,
     pub(crate) person: &'a mut Person,
-    changes: &'a mut Vec<(String, Option<Value>)>,
+    changes: &'a mut Vec<Change>,
     messages: &'a mut Vec<Message>,
 }
 
@@ -292,12 +303,14 @@ impl Context<'_> {
 
     /// Writes a custom field; none clears it.
     pub fn set_field(&mut self, name: &str, value: Option<Value>) {
-        match &value {
+        let before = match &value {
             Some(value) => self.person.contact.fields.insert(name.to_owned(), value.clone()),
             None => self.person.contact.fields.remove(name),
         };
-        self.changes.retain(|(known, _)| known != name);
-        self.changes.push((name.to_owned(), value));
+        match self.changes.iter_mut().find(|change| change.field == name) {
+            Some(change) => change.after = value,
+            None => self.changes.push(Change { field: name.to_owned(), before, after: value }),
+        }
     }
 
     /// Decides a message.

@@ -261,7 +261,7 @@ fn commit(transaction: &Transaction<'_>, batch: &BatchCommit) -> Result<BatchOut
 
 /// What an enrolment's changes make of the profile as it is now.
 enum Changed {
-    Profile(Contact),
+    Profile(Box<Contact>),
     Nothing,
     /// A field is not what the run has read.
     Stale,
@@ -285,7 +285,7 @@ fn with_changes(transaction: &Transaction<'_>, enrolment: &NewEnrolment, at: Tim
         };
     }
     contact.updated_at = contact.updated_at.max(at);
-    Ok(Changed::Profile(contact))
+    Ok(Changed::Profile(Box::new(contact)))
 }
 
 fn complete(transaction: &Transaction<'_>, run: i64, at: Timestamp) -> Result<()> {

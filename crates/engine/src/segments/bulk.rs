@@ -158,7 +158,9 @@ impl<S: Storage> Pass<S> {
             Leaf::Rfm(_) => self.rfm_scores(leaf).await,
             Leaf::Segment(slug) => self.segment(slug).await,
             // Those of the profile are answered together, before.
-            Leaf::Field { .. } | Leaf::Value { .. } | Leaf::Consent { .. } | Leaf::List(_) => Ok(RoaringTreemap::new()),
+            Leaf::Field { .. } | Leaf::Value { .. } | Leaf::Consent { .. } | Leaf::List(_) => {
+                Ok(RoaringTreemap::new())
+            }
         }
     }
 
@@ -267,8 +269,7 @@ impl<S: Storage> Pass<S> {
         let (since, until) = question.span();
         let fold = |marks: &mut Vec<OrderMark>, mark: OrderMark| marks.push(mark);
         let everybody = 1..=self.last.0;
-        let mut marks =
-            self.store.fold_order_marks(everybody, since, until, true, Vec::new(), fold).await?;
+        let mut marks = self.store.fold_order_marks(everybody, since, until, true, Vec::new(), fold).await?;
         let question = Arc::clone(question);
         let sorted = tokio::task::spawn_blocking(move || {
             rayon::slice::ParallelSliceMut::par_sort_unstable_by_key(marks.as_mut_slice(), |mark| {
@@ -322,7 +323,8 @@ impl<S: Storage> Pass<S> {
         let (leaf_count, field_names) = (places.len(), Arc::clone(&fields));
         let found = self
             .in_pieces(move |store, contacts| {
-                let (asked, fields, workspace) = (Arc::clone(&asked), Arc::clone(&fields), Arc::clone(&workspace));
+                let (asked, fields, workspace) =
+                    (Arc::clone(&asked), Arc::clone(&fields), Arc::clone(&workspace));
                 async move {
                     let init = ProfileAnswers::new(asked.len(), fields.len());
                     let fold = move |answers: &mut ProfileAnswers, contact: &Contact, totals: &Totals| {
@@ -518,7 +520,14 @@ impl ProfileAnswers {
         Self { members: vec![Vec::new(); leaves], near: Vec::new(), without_value: vec![0; fields] }
     }
 
-    fn ask(&mut self, leaves: &[Leaf], fields: &[String], profile: &Profile<'_>, now: Timestamp, zone: &model::Zone) {
+    fn ask(
+        &mut self,
+        leaves: &[Leaf],
+        fields: &[String],
+        profile: &Profile<'_>,
+        now: Timestamp,
+        zone: &model::Zone,
+    ) {
         let id = profile.contact.id.0.cast_unsigned();
         let mut near = false;
         for (leaf, members) in leaves.iter().zip(&mut self.members) {

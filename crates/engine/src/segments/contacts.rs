@@ -50,7 +50,8 @@ pub async fn evaluate_kept<S: Storage>(
     let mut answers = Vec::with_capacity(loaded.contacts.len());
     for contact in &loaded.contacts {
         let person = loaded.person(workspace, contact, kept);
-        let outcomes = conditions.iter().map(|condition| ask(condition, &person, now, &workspace.zone)).collect();
+        let outcomes =
+            conditions.iter().map(|condition| ask(condition, &person, now, &workspace.zone)).collect();
         answers.push((contact.id, outcomes));
     }
     Ok(answers)
@@ -68,7 +69,8 @@ pub async fn states_from_history<S: Storage>(
     now: Timestamp,
     catalogue: &Catalogue,
 ) -> Result<BTreeMap<ContactId, State>> {
-    let kinds: BTreeSet<String> = condition.activities().iter().map(|activity| activity.kind.clone()).collect();
+    let kinds: BTreeSet<String> =
+        condition.activities().iter().map(|activity| activity.kind.clone()).collect();
     let needs = Needs { kinds, ..Needs::default() };
     let histories = Histories::load(store, &ids, &needs).await?;
     let zone = &workspace.zone;
@@ -102,7 +104,11 @@ impl Needs {
             needs.rfm |= !reads.rfm_models.is_empty();
             needs.open_carts |= reads.carts;
             needs.products |= reads.products;
-            if condition.leaves().iter().any(|leaf| matches!(leaf, Leaf::Cart(cart) if cart.may_be_purchased())) {
+            if condition
+                .leaves()
+                .iter()
+                .any(|leaf| matches!(leaf, Leaf::Cart(cart) if cart.may_be_purchased()))
+            {
                 needs.kinds.insert(model::event::kind::ORDER_COMPLETED.to_owned());
             }
             for slug in reads.segments {
@@ -195,7 +201,12 @@ impl Loaded {
         })
     }
 
-    fn person<'a>(&'a self, workspace: &'a Workspace, contact: &'a Contact, kept: Option<&Kept<'a>>) -> Person<'a> {
+    fn person<'a>(
+        &'a self,
+        workspace: &'a Workspace,
+        contact: &'a Contact,
+        kept: Option<&Kept<'a>>,
+    ) -> Person<'a> {
         static NO_TOTALS: Totals = Totals { first_order_at: None, last_order_at: None, orders: 0, spent: 0 };
         let (events, orders) = self.histories.of(contact.id);
         Person {

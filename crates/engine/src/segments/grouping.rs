@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use model::{ContactId, Timestamp, Value, Zone};
-use segment::{
-    Activity, Entry, Measure, Moment, NoData,
-    activity::Tally,
-};
+use segment::{Activity, Entry, Measure, Moment, NoData, activity::Tally};
 use storage::segments::FLIPS_AHEAD;
 
 /// Counts up to here are compared once and remembered.
@@ -49,7 +46,8 @@ impl Question {
             remembered: Vec::new(),
         };
         if activity.measure == Measure::Count {
-            question.remembered = (0..REMEMBERED).map(|n| question.holds(&Value::Integer(n as i64))).collect();
+            question.remembered =
+                (0..REMEMBERED).map(|n| question.holds(&Value::Integer(n as i64))).collect();
         }
         question.of_nothing = question.answer(&Tally::default());
         question
@@ -99,7 +97,13 @@ pub(super) struct Grouping {
 
 impl Grouping {
     pub(super) fn new(question: Arc<Question>) -> Self {
-        Self { question, contact: ContactId(0), tally: Tally::default(), near: false, found: Found::default() }
+        Self {
+            question,
+            contact: ContactId(0),
+            tally: Tally::default(),
+            near: false,
+            found: Found::default(),
+        }
     }
 
     /// An entry that passed the filter. Those of one contact come together.

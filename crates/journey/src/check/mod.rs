@@ -109,6 +109,33 @@ pub fn compile(document: &Document, beside: &Beside) -> Result<(Journey, Problem
     Ok((journey, problems))
 }
 
+/// The graph of a document that was checked before: nodes, outcomes and links, without what lies beside it. Good for
+/// reading counts and traces; it cannot be run.
+///
+/// # Errors
+/// What is wrong with the document's shape.
+pub fn skeleton(document: &Document) -> Result<Journey, Problems> {
+    let mut problems = Problems::new();
+    let mut nodes = read_nodes(document, &mut problems);
+    let by_id: HashMap<String, u16> =
+        nodes.iter().enumerate().map(|(number, node)| (node.id.clone(), number as u16)).collect();
+    connect(document, &mut nodes, &by_id, &mut problems);
+    if problems.iter().any(Problem::is_error) {
+        return Err(problems);
+    }
+    Ok(Journey {
+        slug: document.slug.clone(),
+        name: document.name.clone(),
+        audience: document.audience.clone(),
+        reentry: document.reentry,
+        nodes,
+        segments: Vec::new(),
+        templates: Vec::new(),
+        reads: Reads::default(),
+        by_id,
+    })
+}
+
 type Bound = (Vec<Slug>, Vec<Slug>, Reads, Vec<Read>);
 
 fn bind_all(binder: &mut Binder<'_>, nodes: &mut [Node]) {

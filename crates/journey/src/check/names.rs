@@ -217,10 +217,15 @@ impl<'a> Binder<'a> {
             Expect::Any => true,
             Expect::Value => found.is_value(),
             Expect::Fits(wanted) => found.fits(wanted),
+            // Text compares with a list's entries; otherwise like with like.
+            Expect::Comparable(kind) => found.kind().is_some_and(|own| {
+                own == kind || kind == Kind::Any || (own, kind) == (Kind::Text, Kind::Options)
+            }),
         };
         if !fits {
             let wanted = match expect {
                 Expect::Fits(wanted) => wanted.word(),
+                Expect::Comparable(kind) => kind.word(),
                 _ => "single value",
             };
             self.mismatch(&named, found, wanted);
@@ -398,15 +403,7 @@ impl Refs for Table<'_> {
         let [root, node, name, rest @ ..] = path.parts() else { return None };
         let number = self.by_id.get(node).filter(|_| root == "nodes")?;
         let export = self.exports[usize::from(*number)].1.iter().find(|export| export.name == name)?;
-        match type_at(export.kind, rest).ok()? {
-            DataType::Text => Some(Kind::Text),
-            DataType::Integer | DataType::Decimal => Some(Kind::Number),
-            DataType::Date => Some(Kind::Date),
-            DataType::Instant => Some(Kind::Instant),
-            DataType::Boolean => Some(Kind::Boolean),
-            DataType::Options => Some(Kind::Options),
-            DataType::Product | DataType::ProductList | DataType::Cart => None,
-        }
+        type_at(export.kind, rest).ok()?.kind()
     }
 
     fn known(&self) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Chooses products for the contact (the room `recommend`). Exports `products` and `size`; a contact for whom nothing
 //! is found goes on with an empty list, or takes the link `no`.
 
-use model::{Dice, ProductId};
+use model::{Dice, Period, ProductId};
 use recommend::{GetProducts, Needs};
 
 use super::{Expect, Flow, Kind, NO, Reading, Role, Step, YES, YES_NO};
@@ -53,9 +53,17 @@ impl Step for Choose {
 
     fn bind(&mut self, binder: &mut Binder<'_>) {
         for reference in self.step.refs() {
-            let expect = if reference.products { Expect::Fits(DataType::ProductList) } else { Expect::Value };
+            let expect = match reference.kind {
+                _ if reference.products => Expect::Fits(DataType::ProductList),
+                Some(kind) => Expect::Comparable(kind),
+                None => Expect::Value,
+            };
             binder.reference(&reference.path, reference.place, &reference.field, expect);
         }
+    }
+
+    fn figures_period(&self) -> Option<Period> {
+        Some(self.step.figures_period())
     }
 
     fn step(&self, context: &mut Context<'_>) -> Flow {

@@ -15,7 +15,7 @@ pub mod start;
 use std::fmt;
 
 use model::{
-    Place, Problem, Problems,
+    Period, Place, Problem, Problems,
     doc::{Fields, Node},
 };
 
@@ -157,6 +157,11 @@ pub trait Step: fmt::Debug + Send + Sync {
         None
     }
 
+    /// How far back sales and visits of products must be known.
+    fn figures_period(&self) -> Option<Period> {
+        None
+    }
+
     /// The send point of a sending node.
     fn sending(&self) -> Option<Sending<'_>> {
         None
@@ -222,6 +227,8 @@ pub enum Expect {
     Value,
     /// A datum that fits this type.
     Fits(DataType),
+    /// A single value that can be compared with this kind.
+    Comparable(segment::Kind),
     /// Anything.
     Any,
 }

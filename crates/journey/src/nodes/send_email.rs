@@ -339,8 +339,12 @@ impl SendEmail {
             .collect();
         let consents =
             reads.purposes.iter().map(|purpose| (purpose.as_str(), person.contact.consent(purpose)));
-        let placements: Vec<model::RfmPlacement> =
-            person.rfm.iter().filter(|placement| reads.rfm_models.contains(&placement.model)).cloned().collect();
+        let placements: Vec<model::RfmPlacement> = person
+            .rfm
+            .iter()
+            .filter(|placement| reads.rfm_models.contains(&placement.model))
+            .cloned()
+            .collect();
         Some(template::variables::contact(fields, &segments, &lists, consents, &placements))
     }
 }

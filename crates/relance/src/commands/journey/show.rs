@@ -1,0 +1,163 @@
+//! Printing problems, results and traces; the progress bar.
+
+use std::{process::ExitCode, time::Duration};
+
+use engine::campaign::{Report, launch::Tell};
+use indicatif::{ProgressBar, ProgressStyle};
+use journey::{Journey, trace};
+use model::{ContactId, Lang, Problem};
+use storage::{
+    contacts::{ContactStore, IdentifierKind},
+    journeys::JourneyStore,
+};
+use storage_sqlite::Sqlite;
+
+use crate::{
+    context::{Failure, Format},
+    output::Listing,
+};
+
+/// Prints problems: as a compiler does, or as a list.
+pub(super) fn problems(problems: &[Problem], format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Table => problems.iter().for_each(|problem| println!("{problem}")),
+        Format::Json => {
+            let text =
+                serde_json::to_string_pretty(problems).map_err(|error| Failure::Other(error.to_string()))?;
+            println!("{text}");
+        }
+        Format::Csv => {
+            let columns = ["severity", "code", "file", "line", "column", "field", "value", "message", "cure"];
+            let mut listing = Listing::new(&columns, &["line", "column"]);
+            for problem in problems {
+                let text = |value: &Option<String>| value.clone().unwrap_or_default();
+                let place = |number: fn(&model::Place) -> u32| {
+                    problem.place.as_ref().map(|place| number(place).to_string()).unwrap_or_default()
+                };
+                listing.rows.push(vec![
+                    if problem.is_error() { "error".into() } else { "warning".into() },
+                    problem.code.to_string(),
+                    text(&problem.file),
+                    place(|place| place.line),
+                    place(|place| place.column),
+                    text(&problem.field),
+                    text(&problem.value),
+                    problem.message.clone(),
+                    text(&problem.cure),
+                ]);
+            }
+            listing.print(format)?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints what a run came to: a line for each way out of each node.
+pub(super) fn report(journey: &Journey, report: &Report, lang: Lang, format: Format) -> Result<(), Failure> {
+    let columns = ["node", "kind", "name", "in", "outcome", "reason", "contacts", "to"];
+    let mut listing = Listing::new(&columns, &["in", "contacts"]);
+    let mut last = None;
+    for line in report.counts.lines(journey) {
+        let node = journey.node(line.node);
+        // A table names a node once; lists name it on each line.
+        let first = format != Format::Table || last != Some(line.node);
+        last = Some(line.node);
+        let once = |text: String| if first { text } else { String::new() };
+        let reason = line.refusal.map(|refusal| match format {
+            Format::Table => refusal.label(lang).to_owned(),
+            _ => refusal.word().to_owned(),
+        });
+        listing.rows.push(vec![
+            once(node.id.clone()),
+            once(node.kind.word.to_owned()),
+            once(node.label(lang).to_owned()),
+            once(report.counts.entered(line.node).to_string()),
+            line.outcome.to_owned(),
+            reason.unwrap_or_default(),
+            line.contacts.to_string(),
+            leads_to(journey, &line.to, line.no_branch, lang, format),
+        ]);
+    }
+    listing.print(format)?;
+    Ok(())
+}
+
+fn leads_to(journey: &Journey, to: &[u16], no_branch: bool, lang: Lang, format: Format) -> String {
+    if !to.is_empty() {
+        let ids: Vec<&str> = to.iter().map(|node| journey.node(*node).id.as_str()).collect();
+        return ids.join(" + ");
+    }
+    match (format, no_branch, lang) {
+        (Format::Table, true, Lang::En) => "left: no branch".into(),
+        (Format::Table, true, Lang::Fr) => "sorti : aucune branche".into(),
+        (Format::Table, false, Lang::En) => "left: end".into(),
+        (Format::Table, false, Lang::Fr) => "sorti : fin".into(),
+        (_, true, _) => "left:no_branch".into(),
+        (_, false, _) => "left:end".into(),
+    }
+}
+
+/// Prints the journeys that a contact went through, with every step.
+pub(super) async fn trace(store: &Sqlite, contact: &str, format: Format) -> Result<ExitCode, Failure> {
+    let named = [IdentifierKind::ExternalId, IdentifierKind::Email].map(|kind| (kind, contact.to_owned()));
+    let found: Vec<Option<ContactId>> = store.resolve(named.to_vec()).await?;
+    let Some(id) = found.into_iter().flatten().next() else {
+        return Err(Problem::new("contact.unknown", format!("nobody is known as `{contact}`"))
+            .value(contact)
+            .cure("give an external id or an email address")
+            .into());
+    };
+    let columns = ["run", "journey", "version", "at", "steps"];
+    let mut listing = Listing::new(&columns, &["run", "version"]);
+    for enrolment in store.load_enrolments(id).await? {
+        let version =
+            engine::rules::stored_journey(store, enrolment.journey.clone(), enrolment.version).await?;
+        let steps = trace::decode(&enrolment.trace).unwrap_or_default();
+        listing.rows.push(vec![
+            enrolment.run.to_string(),
+            enrolment.journey.to_string(),
+            enrolment.version.to_string(),
+            enrolment.at.to_string(),
+            trace::describe(&steps, &version),
+        ]);
+    }
+    if listing.rows.is_empty() {
+        eprintln!("{contact} went through no journey yet");
+    }
+    listing.print(format)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a run says meanwhile, on standard error.
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::new(0);
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Tell for Bar {
+    fn phase(&self, text: &str) {
+        self.0.set_message(text.to_owned());
+        self.0.set_position(0);
+        self.0.set_length(0);
+    }
+
+    fn note(&self, text: &str) {
+        self.0.suspend(|| eprintln!("{text}"));
+    }
+
+    fn progress(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+}
