@@ -24,7 +24,10 @@ const BESIDE: [(&str, &str); 5] = [
     ("within_30_days", "{did: Product Viewed, within: P30D}"),
     ("did_not", "{did_not: Product Viewed, within: P90D}"),
     ("profile_field", "{field: country, is: France}"),
-    ("consent_and_activity", "[{consent: newsletter, is: subscribed}, {did: Product Viewed, count: {at_least: 3}}]"),
+    (
+        "consent_and_activity",
+        "[{consent: newsletter, is: subscribed}, {did: Product Viewed, count: {at_least: 3}}]",
+    ),
     ("property", "{did: Product Viewed, where: {property: product_id, starts_with: \"1\"}, within: P90D}"),
 ];
 
@@ -34,7 +37,13 @@ const BESIDE: [(&str, &str); 5] = [
 /// What went wrong, in a sentence.
 pub async fn run(plan: &Plan) -> Result<Report, String> {
     let contacts = plan.size.unwrap_or(CONTACTS);
-    let shape = Shape { seed: plan.seed, contacts, orders: contacts, events: contacts * EVENTS_EACH, products: 5_000 };
+    let shape = Shape {
+        seed: plan.seed,
+        contacts,
+        orders: contacts,
+        events: contacts * EVENTS_EACH,
+        products: 5_000,
+    };
     let base = synthetic::base(plan, &shape).await?;
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let (count, _) = storage::contacts::ContactStore::count_contacts(&base.db).await.map_err(|e| text(&e))?;
@@ -48,7 +57,8 @@ pub async fn run(plan: &Plan) -> Result<Report, String> {
     report.more.insert("condition".into(), Value::String(MEASURED.into()));
     report.more.insert("first_seconds".into(), json!(first.seconds));
     for (name, condition) in BESIDE {
-        let (beside, members) = measure(&base.db, &format!("bench-{}", name.replace('_', "-")), condition).await?;
+        let (beside, members) =
+            measure(&base.db, &format!("bench-{}", name.replace('_', "-")), condition).await?;
         let figures = json!({
             "seconds": beside.seconds, "cpu_seconds": beside.cpu_seconds, "members": members, "condition": condition,
         });

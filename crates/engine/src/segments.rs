@@ -345,9 +345,10 @@ async fn states<S: Storage>(
         }
     }
     for (order, known) in &changes.orders {
+        let order = contacts::net(order.clone());
         if let Some(contact) = order.contact
             && let Some(state) = states.get_mut(&contact)
-            && state.observe_order(condition, order, *known, catalogue, zone) == Observed::Refill
+            && state.observe_order(condition, &order, *known, catalogue, zone) == Observed::Refill
         {
             refill.insert(contact);
         }

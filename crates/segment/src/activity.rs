@@ -375,7 +375,8 @@ impl Activity {
         Some(Entry { at: event.at, order: 0, figure })
     }
 
-    /// The entry of an order; none when it does not count or does not pass the filter.
+    /// The entry of an order; none when it does not count or does not pass the filter. Its lines are what was kept:
+    /// the caller has taken off what was sent back.
     #[must_use]
     pub fn entry_of_order(&self, order: &Order, products: &dyn Products, zone: &Zone) -> Option<Entry> {
         if !self.is_about_orders() || !order.counts() {

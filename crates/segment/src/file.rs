@@ -56,7 +56,8 @@ impl SegmentFile {
                 problems.push(problem.cure(format!("write format: {FORMAT}")));
             }
             None => {
-                let problem = Problem::new("doc.missing", "`format` is missing").field("format").at(fields.place);
+                let problem =
+                    Problem::new("doc.missing", "`format` is missing").field("format").at(fields.place);
                 problems.push(problem.cure(format!("write format: {FORMAT}")));
             }
         }
@@ -148,7 +149,8 @@ mod tests {
 
     #[test]
     fn names_all_problems_at_once() {
-        let problems = parse("format: 2\nsegment: A b\nnme: x\ncondition: {field: contry, is: x}").unwrap_err();
+        let problems =
+            parse("format: 2\nsegment: A b\nnme: x\ncondition: {field: contry, is: x}").unwrap_err();
         let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_ref()).collect();
         assert_eq!(codes, ["segment.format", "slug.invalid", "field.unknown", "doc.unknown_key"]);
         assert!(problems.iter().all(|problem| problem.place.is_some()));

@@ -216,9 +216,9 @@ impl SegmentStore for Sqlite {
     async fn load_open_carts(&self, contacts: Vec<ContactId>) -> Result<Vec<Cart>> {
         self.read(move |connection| {
             let push = |carts: &mut Vec<Cart>, cart: &Cart| carts.push(cart.clone());
-            contacts.iter().try_fold(Vec::new(), |carts, id| {
-                scans::open_carts(connection, &(id.0..=id.0), carts, push)
-            })
+            contacts
+                .iter()
+                .try_fold(Vec::new(), |carts, id| scans::open_carts(connection, &(id.0..=id.0), carts, push))
         })
         .await
     }

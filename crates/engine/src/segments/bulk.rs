@@ -19,7 +19,7 @@ use storage::{
 
 use super::{
     BATCH, Progress, Workspace,
-    contacts::cart_of_order,
+    contacts::{cart_of_order, net},
     facts::{Catalogue, Profile},
     grouping::{Found, Grouping, Question},
 };
@@ -292,7 +292,8 @@ impl<S: Storage> Pass<S> {
             let grouping = Grouping::new(Arc::clone(&question));
             async move {
                 let fold = move |grouping: &mut Grouping, order: &model::Order| {
-                    let entry = question.activity.entry_of_order(order, &*catalogue, &question.zone);
+                    let order = net(order.clone());
+                    let entry = question.activity.entry_of_order(&order, &*catalogue, &question.zone);
                     if let (Some(entry), Some(contact)) = (entry, order.contact) {
                         grouping.add(contact, &entry);
                     }
@@ -400,7 +401,10 @@ impl<S: Storage> Pass<S> {
                     if bought {
                         let add = |carts: &mut BTreeMap<ContactId, Vec<Cart>>, order: &model::Order| {
                             if let Some(contact) = order.contact.filter(|_| order.counts()) {
-                                carts.entry(contact).or_default().push(cart_of_order(contact, order));
+                                carts
+                                    .entry(contact)
+                                    .or_default()
+                                    .push(cart_of_order(contact, &net(order.clone())));
                             }
                         };
                         let always = (Timestamp::MIN, Timestamp::MAX);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Cart, CartNo, Contact, ContactId, Event, Order, RfmPlacement, Timestamp, Totals};
 use segment::{Condition, Leaf, Outcome, Reads, State, evaluate as ask, evaluate::History};
-use storage::{Result, Storage};
+use storage::{Result, Storage, codec::net_lines};
 
 use super::{
     Workspace,
@@ -140,7 +140,7 @@ impl Histories {
             false => store.load_events(ids.to_vec(), kinds, always.0, always.1).await?,
         };
         let orders = match with_orders {
-            true => store.load_orders(ids.to_vec(), always.0, always.1).await?,
+            true => store.load_orders(ids.to_vec(), always.0, always.1).await?.into_iter().map(net).collect(),
             false => Vec::new(),
         };
         Ok(Self { events, orders })
@@ -226,7 +226,13 @@ impl Loaded {
     }
 }
 
-/// The bought cart that an order is.
+/// The order with what is left of its lines: conditions count what was kept, not what was sent back.
+pub(super) fn net(mut order: Order) -> Order {
+    order.lines = net_lines(order.lines);
+    order
+}
+
+/// The bought cart that an order is; its lines are net already.
 pub(super) fn cart_of_order(contact: ContactId, order: &Order) -> Cart {
     Cart {
         no: CartNo(order.no.0),

@@ -70,7 +70,13 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn preview(store: &Sqlite, file: &Path, sample: usize, now: Timestamp, format: Format) -> Result<(), Failure> {
+async fn preview(
+    store: &Sqlite,
+    file: &Path,
+    sample: usize,
+    now: Timestamp,
+    format: Format,
+) -> Result<(), Failure> {
     let stopwatch = start();
     let workspace = Workspace::load(store).await?;
     let (workspace, slugs) = with_files(workspace, std::slice::from_ref(&file.to_path_buf()))?;
@@ -108,8 +114,7 @@ fn print_preview(file: &SegmentFile, found: &Preview, seconds: f64) {
 }
 
 fn sample_listing(sample: &[Contact]) -> Listing {
-    let mut listing =
-        Listing::new(&["contact", "email", "first_name", "last_name", "country"], &[]);
+    let mut listing = Listing::new(&["contact", "email", "first_name", "last_name", "country"], &[]);
     for contact in sample {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         listing.rows.push(vec![
@@ -166,8 +171,10 @@ async fn build(store: &Sqlite, files: &[PathBuf], now: Timestamp, format: Format
     // Those that they refer to are saved with them: one without the other could not be read again.
     let saved: Vec<SegmentFile> = workspace.segments.values().map(|file| SegmentFile::clone(file)).collect();
     segments::save(store, &saved, now).await?;
-    let mut listing =
-        Listing::new(&["segment", "members", "entered", "left", "seconds"], &["members", "entered", "left", "seconds"]);
+    let mut listing = Listing::new(
+        &["segment", "members", "entered", "left", "seconds"],
+        &["members", "entered", "left", "seconds"],
+    );
     for slug in slugs {
         let stopwatch = start();
         let moved = segments::build(store, &workspace, &slug, now, progress(&slug)).await?;
@@ -186,7 +193,10 @@ async fn list(store: &Sqlite, format: Format) -> Result<(), Failure> {
     let workspace = Workspace::load(store).await?;
     let built = store.load_segments().await?;
     let (base, _) = store.count_contacts().await?;
-    let mut listing = Listing::new(&["segment", "name", "members", "percent", "built_at", "state"], &["members", "percent"]);
+    let mut listing = Listing::new(
+        &["segment", "name", "members", "percent", "built_at", "state"],
+        &["members", "percent"],
+    );
     for (slug, file) in &workspace.segments {
         let record = built.iter().find(|record| record.slug.as_str() == slug);
         let state = match record {
@@ -239,7 +249,8 @@ fn with_files(mut workspace: Workspace, files: &[PathBuf]) -> Result<(Workspace,
             *slug = file.slug.to_string();
         }
         for slug in file.condition.reads().segments {
-            let known = read.iter().any(|file: &SegmentFile| file.slug.as_str() == slug) || slug == file.slug.as_str();
+            let known = read.iter().any(|file: &SegmentFile| file.slug.as_str() == slug)
+                || slug == file.slug.as_str();
             if !known && !open.iter().any(|path| stem(path) == Some(&slug)) {
                 // Those that nobody named come last, behind all that were.
                 open.splice(0..0, beside(&path).into_iter().filter(|path| stem(path) == Some(&slug)));
@@ -258,13 +269,16 @@ fn stem(path: &Path) -> Option<&str> {
 fn beside(path: &Path) -> Vec<PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter(|path| path.extension().and_then(|e| e.to_str()).is_some_and(|e| ENDINGS.contains(&e))).collect()
+    entries
+        .filter(|path| path.extension().and_then(|e| e.to_str()).is_some_and(|e| ENDINGS.contains(&e)))
+        .collect()
 }
 
 fn read_file(workspace: &mut Workspace, path: &Path) -> Result<SegmentFile, Failure> {
     let name = path.display().to_string();
     let text = std::fs::read(path).map_err(|error| {
-        let problem = Problem::new("file.unreadable", format!("`{name}` cannot be read: {error}")).value(&name);
+        let problem =
+            Problem::new("file.unreadable", format!("`{name}` cannot be read: {error}")).value(&name);
         problem.suggest(&name, workspace.segments.keys().map(String::as_str).collect::<Vec<_>>())
     })?;
     let text = String::from_utf8(text).map_err(|error| {
