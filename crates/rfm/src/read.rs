@@ -65,7 +65,15 @@ impl Reader {
         let slug = self.note(fields.required("model")).and_then(|node| self.slug(node, "model"));
         let name = fields.optional("name").and_then(|node| self.localized(node, "name")).unwrap_or_default();
         let window = self.window(&mut fields);
-        self.levels = self.levels_of(&mut fields)?;
+        let Some(levels) = self.levels_of(&mut fields) else {
+            // Nothing else can be read without it, but a misspelt key can be told.
+            for key in ["recency", "frequency", "monetary", "positive_orders_only", "groups"] {
+                fields.optional(key);
+            }
+            self.problems.extend(fields.finish());
+            return None;
+        };
+        self.levels = levels;
         let recency = self.dimension(&mut fields, "recency", "days", 1);
         let frequency = self.dimension(&mut fields, "frequency", "values", 1);
         let monetary = self.dimension(&mut fields, "monetary", "values", 10_000);

@@ -4,7 +4,7 @@ use std::{collections::HashMap, io::IsTerminal, process::ExitCode};
 
 use clap::ValueEnum;
 use engine::rfm::{Scored, Standing};
-use model::{ContactId, Lang, Problem, money::write_scaled};
+use model::{ContactId, Lang, Problem};
 use rfm::{GroupFigures, Measure, NO_GROUP, Ratio, RfmModel};
 use storage::contacts::ContactStore;
 
@@ -158,10 +158,7 @@ fn print_groups(groups: &[GroupFigures], model: &RfmModel, lang: Lang) {
     for one in groups.iter().filter(|one| one.group != NO_GROUP || one.contacts > 0) {
         let is_none = one.group == NO_GROUP;
         let share = one.contacts as f64 * 100.0 / scored.max(1) as f64;
-        let mut revenue = String::new();
         let spent: i128 = one.spent.parse().unwrap_or_default();
-        // Rounded to hundredths for reading; writing to a String cannot fail.
-        let _ = write_scaled(&mut revenue, (spent + 50).div_euclid(100) * 100);
         let unless_none = |text: String| if is_none { String::new() } else { text };
         listing.rows.push(vec![
             model.label(&one.group, lang).to_owned(),
@@ -169,7 +166,7 @@ fn print_groups(groups: &[GroupFigures], model: &RfmModel, lang: Lang) {
             unless_none(decimal(&format!("{share:.1} %"), lang)),
             bar(one.contacts, most),
             unless_none(one.orders.to_string()),
-            unless_none(decimal(&revenue, lang)),
+            unless_none(decimal(&hundredths(spent), lang)),
             unless_none(decimal(&format!("{:.0}", one.median_days), lang)),
             unless_none(decimal(&format!("{:.2}", one.median_spent), lang)),
         ]);
@@ -180,6 +177,11 @@ fn print_groups(groups: &[GroupFigures], model: &RfmModel, lang: Lang) {
     if std::io::stdout().is_terminal() {
         eprintln!("each contact: --format csv, --format json or --all");
     }
+}
+
+/// Ten-thousandths with two decimals, halves up.
+fn hundredths(scaled: i128) -> String {
+    Ratio::new(scaled, 1).map_or_else(String::new, |amount| amount.to_decimal(10_000, 2))
 }
 
 /// A number as a language writes it.
