@@ -53,14 +53,21 @@ impl Question {
         question
     }
 
-    /// The span that must be scanned: what lies inside, and what comes in or goes out soon.
+    /// The span that must be scanned: what lies inside, and what comes in or goes out soon. Windows only move forward,
+    /// so whatever lies inside at some instant until then is between these.
     pub(super) fn span(&self) -> (Timestamp, Timestamp) {
-        let empty = |(since, until): (Timestamp, Timestamp)| since >= until;
-        match (empty(self.inside), empty(self.later)) {
-            (true, _) => self.later,
-            (_, true) => self.inside,
-            _ => (self.inside.0.min(self.later.0), self.inside.1.max(self.later.1)),
+        (self.inside.0.min(self.later.0), self.inside.1.max(self.later.1))
+    }
+
+    /// Whether an entry comes in or goes out soon.
+    fn moves_soon(&self, at: Timestamp, inside: bool) -> bool {
+        let later = self.later.0 <= at && at < self.later.1;
+        if inside && later {
+            // It lies inside all the time.
+            return false;
         }
+        let next = self.activity.window.interval(at, &self.zone).next(self.now);
+        next.is_some_and(|at| at.since(self.now) <= FLIPS_AHEAD)
     }
 
     fn holds(&self, value: &Value) -> bool {
@@ -114,11 +121,10 @@ impl Grouping {
         }
         let question = &self.question;
         let inside = question.inside.0 <= entry.at && entry.at < question.inside.1;
-        let later = question.later.0 <= entry.at && entry.at < question.later.1;
         if inside {
             self.tally.add(entry);
         }
-        self.near |= inside != later;
+        self.near = self.near || question.moves_soon(entry.at, inside);
     }
 
     fn close(&mut self) {
