@@ -158,15 +158,13 @@ impl CsvRows {
         let delimiter = delimiter.unwrap_or_else(|| commonest(first));
         let mut rows = Self { ahead, delimiter, line: 1, columns: Vec::new() };
         let mut row = Row::default();
-        loop {
-            match rows.cut(&mut row)? {
-                Step::Row => break,
-                Step::Bad(problem) => return Err(problem.in_file(&source.name)),
-                Step::End => {
-                    return Err(Problem::new("file.empty", "the file is empty")
-                        .in_file(&source.name)
-                        .cure("check how it was made"));
-                }
+        match rows.cut(&mut row)? {
+            Step::Row => {}
+            Step::Bad(problem) => return Err(problem.in_file(&source.name)),
+            Step::End => {
+                return Err(Problem::new("file.empty", "the file is empty")
+                    .in_file(&source.name)
+                    .cure("check how it was made"));
             }
         }
         if row.len() > COLUMNS_MAX {
@@ -326,6 +324,113 @@ fn cut_quoted(bytes: &[u8], ended: bool, delimiter: u8, row: &mut Row) -> Cut {
                         .cure("write a quotation mark inside a cell twice; is one left open before?"),
                 );
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::{Count, Form, Packing};
+
+    fn read(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), Problem> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.csv");
+        std::fs::write(&path, bytes).unwrap();
+        let source = Source {
+            path,
+            name: "file.csv".into(),
+            size: bytes.len() as u64,
+            packing: Packing::Plain,
+            form: Form::Csv,
+        };
+        let input = source.read(&Count::default())?;
+        let decode = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        let mut rows = CsvRows::open(&source, input, None, decode)?;
+        let (mut row, mut found) = (Row::default(), Vec::new());
+        loop {
+            match rows.next(&mut row)? {
+                Step::End => return Ok((rows.columns().to_vec(), found)),
+                Step::Bad(problem) => found.push(format!("{}!{}", row.number, problem.code)),
+                Step::Row => {
+                    let cells: Vec<_> =
+                        (0..row.len()).map(|cell| String::from_utf8_lossy(row.cell(cell)).into_owned()).collect();
+                    found.push(format!("{}:{}", row.number, cells.join("¦")));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_as_they_should_be_and_as_they_come() {
+        for (file, rows) in [
+            ("a,b\n1,2\n", &["2:1¦2"][..]),
+            ("a,b\n1,2", &["2:1¦2"]),
+            ("a,b\r\n1,2\r\n\r\n3,\r\n", &["2:1¦2", "4:3¦"]),
+            ("\u{feff}a;b\n1,5;2\n", &["2:1,5¦2"]),
+            ("a\tb\n\"x\ty\"\tz\n", &["2:x\ty¦z"]),
+            ("a,b\n\"1,\"\"x\"\"\n2\",3\n4,5\n", &["2:1,\"x\"\n2¦3", "4:4¦5"]),
+            ("a,b\n\"\",\"\"\n", &["2:¦"]),
+            ("a,b\n5\" pipe,2\n", &["2:5\" pipe¦2"]),
+            ("a,b\n1\n2,3\n4,5,6\n7,8,,\n", &["2!row.ragged", "3:2¦3", "4!row.ragged", "5:7¦8"]),
+            // One open quotation mark costs one row, whatever follows.
+            ("a,b\n\"1,2\n3,4\n5,6\n", &["2!csv.unclosed_quote", "3:3¦4", "4:5¦6"]),
+            ("a,b\n\"1,2\n\"3\",4\n5,6\n", &["2!csv.quote", "3:3¦4", "4:5¦6"]),
+            ("a,b\n\"1\"2,3\n4,5\n", &["2!csv.quote", "3:4¦5"]),
+            ("a,b\n1,\"2", &["2!csv.unclosed_quote"]),
+            ("a\n\n\n1\n", &["4:1"]),
+        ] {
+            assert_eq!(read(file.as_bytes()).unwrap().1, rows, "{file:?}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_row_is_limited_at_the_edge() {
+        let file = |length: usize| format!("a,b\n{},\n1,2\n", "x".repeat(length - 1));
+        assert_eq!(read(file(ROW_LEN_MAX).as_bytes()).unwrap().1.len(), 2);
+        assert!(read(file(ROW_LEN_MAX).as_bytes()).unwrap().1[0].starts_with("2:x"));
+        assert_eq!(read(file(ROW_LEN_MAX + CHUNK).as_bytes()).unwrap().1, ["2!row.too_long", "3:1¦2"]);
+        let open = format!("a,b\n\"{}\n{}", "x".repeat(10), "1,2\n".repeat(ROW_LEN_MAX / 2));
+        let rows = read(open.as_bytes()).unwrap().1;
+        assert_eq!((rows[0].as_str(), rows[1].as_str()), ("2!row.too_long", "3:1¦2"));
+        assert_eq!(rows.len(), 1 + ROW_LEN_MAX / 2);
+    }
+
+    #[test]
+    fn headers_that_are_none() {
+        for (file, code) in [("\n\n", "file.empty"), ("a\rb\r1\r", "file.header"), ("\"a,b\n1,2\n", "csv.unclosed_quote")] {
+            let problem = read(file.as_bytes()).map(|read| format!("{read:?}")).unwrap_err();
+            assert_eq!(problem.code, code, "{file:?}");
+        }
+    }
+
+    proptest! {
+        /// What a careful writer writes is read as it was.
+        #[test]
+        fn agrees_with_a_careful_writer(rows in prop::collection::vec(prop::collection::vec("[a-z\",;\n\r é]{0,8}", 3), 1..20)) {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer.write_record(["a", "b", "c"]).unwrap();
+            for row in &rows {
+                writer.write_record(row).unwrap();
+            }
+            let file = writer.into_inner().unwrap();
+            let read = read(&file).unwrap().1;
+            let cells: Vec<String> = read.iter().map(|row| row.split_once(':').unwrap().1.to_owned()).collect();
+            let wanted: Vec<String> = rows.iter().map(|row| row.join("¦")).collect();
+            prop_assert_eq!(cells, wanted);
+        }
+
+        /// Any bytes are read to the end, with the numbers of rows rising.
+        #[test]
+        fn survives_anything(bytes in prop::collection::vec(prop::sample::select(b"a,\"\n\r;\xff\0".to_vec()), 0..200)) {
+            let mut file = b"a,b\n".to_vec();
+            file.extend(bytes);
+            let rows = read(&file).unwrap().1;
+            let numbers: Vec<u64> =
+                rows.iter().map(|row| row.split([':', '!']).next().unwrap().parse().unwrap()).collect();
+            prop_assert!(numbers.is_sorted_by(|a, b| a < b), "{:?}", rows);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Rows of orders: one row per order, or one row per line of an order. Lines of one order are put together wherever
 //! they stand in the file; what takes back becomes a refund.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::{Amount, Currency, OrderStatus, Problem, Sum, Timestamp};
 use serde_json::Value;
@@ -63,8 +63,6 @@ pub struct Draft {
     pub refund_of: Option<String>,
     /// What was bought.
     pub lines: Vec<DraftLine>,
-    /// Whether a row of it was rejected.
-    pub incomplete: bool,
     /// Bytes of the contact's cell, so that the same need not be read again.
     contact_raw: Vec<u8>,
 }
@@ -103,12 +101,16 @@ pub struct OrderReader {
     /// The products that lines named.
     pub seen: Seen,
     open: HashMap<Box<[u8]>, Draft>,
+    /// Keys of open orders of which a row was rejected.
+    broken: HashSet<Box<[u8]>>,
     ids: Ordinals,
     last_time: (Vec<u8>, Timestamp),
     /// Lines that were read and taken.
     pub lines: u64,
     /// Lines without a price that were left out.
     pub free_lines: u64,
+    /// Orders that were taken without a row that was rejected.
+    pub incomplete: u64,
 }
 
 impl OrderReader {
@@ -137,10 +139,12 @@ impl OrderReader {
             columns,
             seen: Seen::default(),
             open: HashMap::new(),
+            broken: HashSet::new(),
             ids: Ordinals::default(),
             last_time: (Vec::new(), Timestamp::MIN),
             lines: 0,
             free_lines: 0,
+            incomplete: 0,
         }
     }
 
@@ -166,10 +170,8 @@ impl OrderReader {
     /// What is wrong with the row.
     pub fn line(&mut self, values: Values<'_>, key: &[u8]) -> Result<()> {
         let result = self.try_line(values, key);
-        if result.is_err()
-            && let Some(draft) = self.open.get_mut(key)
-        {
-            draft.incomplete = true;
+        if result.is_err() {
+            self.broken.insert(key.into());
         }
         result
     }
@@ -277,7 +279,6 @@ impl OrderReader {
             cart_id: id(columns.cart_id, "cart_id")?,
             refund_of: id(columns.refund_of, "refund_of")?,
             lines: Vec::new(),
-            incomplete: false,
             contact_raw: values.raw(columns.contact).to_vec(),
         })
     }
@@ -287,15 +288,17 @@ impl OrderReader {
     /// # Errors
     /// What is wrong with it as a whole, for each of its rows.
     pub fn finish(&mut self, key: &[u8], options: &Options) -> std::result::Result<Vec<Closed>, Vec<Reject>> {
+        let broken = self.broken.remove(key);
         let Some(draft) = self.open.remove(key) else { return Ok(Vec::new()) };
         let rows: Vec<u64> = std::iter::once(draft.row).chain(draft.more_rows.iter().copied()).collect();
-        let closed = if draft.incomplete && options.incomplete == Incomplete::Hold {
+        let closed = if broken && options.incomplete == Incomplete::Hold {
             self.lines -= draft.lines.len() as u64;
             Err(Problem::new("order.incomplete", "another row of this order was rejected")
                 .field("order_id")
                 .value(draft.id.unwrap_or_default())
                 .cure("mend that row and import the file again"))
         } else {
+            self.incomplete += u64::from(broken);
             self.close(draft, options)
         };
         closed.map_err(|problem| {

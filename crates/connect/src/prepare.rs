@@ -73,6 +73,8 @@ pub struct Prepared {
     pub lines: u64,
     /// Lines without a price left out so far.
     pub free_lines: u64,
+    /// Orders taken so far without a row that was rejected.
+    pub incomplete_orders: u64,
     /// Whether it is the last.
     pub last: bool,
 }
@@ -293,9 +295,9 @@ impl<'a, F: FnMut(Prepared) -> bool> Preparer<'a, F> {
     }
 
     fn hand_over(&mut self, last: bool) {
-        let (lines, free_lines) = match &self.reader {
-            Reader::Orders(reader, _) => (reader.lines, reader.free_lines),
-            _ => (0, 0),
+        let (lines, free_lines, incomplete_orders) = match &self.reader {
+            Reader::Orders(reader, _) => (reader.lines, reader.free_lines, reader.incomplete),
+            _ => (0, 0, 0),
         };
         let prepared = Prepared {
             number: self.number,
@@ -311,6 +313,7 @@ impl<'a, F: FnMut(Prepared) -> bool> Preparer<'a, F> {
             bytes: self.count.get(),
             lines,
             free_lines,
+            incomplete_orders,
             last,
         };
         self.codes.clear();

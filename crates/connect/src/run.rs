@@ -140,6 +140,8 @@ pub struct Report {
     pub lines: u64,
     /// Lines without a price that were left out.
     pub free_lines: u64,
+    /// Orders that were imported without a row that was rejected.
+    pub incomplete_orders: u64,
     /// Everything that became of the items, over all runs of this import.
     pub counts: Counts,
     /// Rows that an earlier run of this import had done.
@@ -295,12 +297,6 @@ async fn look_through(
     };
     let survey = surveyed.await.map_err(broken)??;
     let hash = hashed.await.map_err(broken)??;
-    if survey.rows == 0 {
-        return Err(Problem::new("file.empty", "the file has no rows")
-            .in_file(&source.name)
-            .cure("check how it was made")
-            .into());
-    }
     Ok((hash, survey))
 }
 
@@ -374,6 +370,7 @@ impl<S: Sink> Writer<'_, S> {
         self.state.rows_before = prepared.rows;
         self.report.lines = prepared.lines;
         self.report.free_lines = prepared.free_lines;
+        self.report.incomplete_orders = prepared.incomplete_orders;
         self.progress.written(
             prepared.rows,
             self.report.rows,

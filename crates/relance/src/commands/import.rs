@@ -432,6 +432,15 @@ fn summary(report: &Report, kind: Kind, file: &str, took: Duration, format: Form
             grouped(counts.rejected)
         );
     }
+    if report.incomplete_orders > 0 {
+        eprintln!(
+            "{} orders were imported without a rejected row, and stay so: to have such orders held back until they are whole, use a fresh database and --incomplete-orders hold.",
+            grouped(report.incomplete_orders)
+        );
+    }
+    if report.rows == 0 {
+        eprintln!("The file has a header and no rows.");
+    }
     if counts.orders.new > 0 && kind == Kind::Orders {
         eprintln!("Next: `relance rfm` scores the contacts by these orders.");
     } else if counts.contacts.new > 0 && kind == Kind::Contacts {
