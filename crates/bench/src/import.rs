@@ -48,14 +48,16 @@ pub async fn run(plan: &Plan) -> Result<Report, String> {
         }
         None => folder.path().join("import.db"),
     };
-    let store = Sqlite::open(&database, storage_sqlite::Options::default()).map_err(|error| error.to_string())?;
+    let store =
+        Sqlite::open(&database, storage_sqlite::Options::default()).map_err(|error| error.to_string())?;
     let rejects = RejectsTo { path: folder.path().join("rejected.csv"), fallback: None };
     let watch = Stopwatch::start();
     let source = Source::open(&file, "orders.csv").map_err(|problem| problem.to_string())?;
     let now = FIRST.plus_days(800);
-    let outcome = import(&store, &source, &Options::new(Kind::Orders), &rejects, (now, now), Arc::new(Silent))
-        .await
-        .map_err(|error| error.to_string())?;
+    let outcome =
+        import(&store, &source, &Options::new(Kind::Orders), &rejects, (now, now), Arc::new(Silent))
+            .await
+            .map_err(|error| error.to_string())?;
     let mut report = watch.report("import", outcome.lines);
     if outcome.lines != lines {
         return Err(format!("{} of {lines} lines were imported", outcome.lines));

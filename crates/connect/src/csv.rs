@@ -355,8 +355,9 @@ mod tests {
                 Step::End => return Ok((rows.columns().to_vec(), found)),
                 Step::Bad(problem) => found.push(format!("{}!{}", row.number, problem.code)),
                 Step::Row => {
-                    let cells: Vec<_> =
-                        (0..row.len()).map(|cell| String::from_utf8_lossy(row.cell(cell)).into_owned()).collect();
+                    let cells: Vec<_> = (0..row.len())
+                        .map(|cell| String::from_utf8_lossy(row.cell(cell)).into_owned())
+                        .collect();
                     found.push(format!("{}:{}", row.number, cells.join("¦")));
                 }
             }
@@ -400,7 +401,9 @@ mod tests {
 
     #[test]
     fn headers_that_are_none() {
-        for (file, code) in [("\n\n", "file.empty"), ("a\rb\r1\r", "file.header"), ("\"a,b\n1,2\n", "csv.unclosed_quote")] {
+        for (file, code) in
+            [("\n\n", "file.empty"), ("a\rb\r1\r", "file.header"), ("\"a,b\n1,2\n", "csv.unclosed_quote")]
+        {
             let problem = read(file.as_bytes()).map(|read| format!("{read:?}")).unwrap_err();
             assert_eq!(problem.code, code, "{file:?}");
         }

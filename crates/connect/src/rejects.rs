@@ -153,8 +153,10 @@ impl Rejects {
 fn push_quoted(line: &mut String, cell: &str) {
     let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
     if cell.contains(odd) {
-        let plain: String =
-            cell.chars().map(|c| if odd(c) { c.escape_default().to_string() } else { c.to_string() }).collect();
+        let plain: String = cell
+            .chars()
+            .map(|c| if odd(c) { c.escape_default().to_string() } else { c.to_string() })
+            .collect();
         return push_quoted(line, &plain);
     }
     if cell.contains([',', '"', '\n', '\r']) {

@@ -168,7 +168,11 @@ impl Source {
                 "the file is one JSON array",
                 "write one object per line (JSON Lines), as `jq -c '.[]'` does",
             ),
-            _ if text.iter().take_while(|byte| **byte != b'\n').any(|byte| *byte < 32 && !b"\t\r".contains(byte)) => {
+            _ if text
+                .iter()
+                .take_while(|byte| **byte != b'\n')
+                .any(|byte| *byte < 32 && !b"\t\r".contains(byte)) =>
+            {
                 problem("file.binary", "this is no text file", "give CSV, JSON Lines or Parquet")
             }
             _ => Ok(Form::Csv),
