@@ -6,8 +6,8 @@
 use ndarray::{Array2, linalg::general_mat_mul};
 use rayon::prelude::*;
 
-/// Side of a tile.
-pub(crate) const TILE: usize = 192;
+/// Side of a tile; a smaller matrix is one tile.
+const TILE: usize = 192;
 
 /// Lower triangle of a symmetric matrix in tiles; the last ones are padded.
 pub(crate) struct Tiles {
@@ -15,20 +15,23 @@ pub(crate) struct Tiles {
     tiles: Vec<Vec<Array2<f32>>>,
     /// Side of the matrix.
     pub side: usize,
+    /// Side of a tile.
+    pub tile: usize,
 }
 
 impl Tiles {
     /// Zeros.
     pub fn zeros(side: usize) -> Self {
-        let rows = side.div_ceil(TILE);
-        let tiles = (0..rows).map(|i| (0..=i).map(|_| Array2::zeros((TILE, TILE))).collect()).collect();
-        Self { tiles, side }
+        let tile = side.clamp(1, TILE);
+        let rows = side.div_ceil(tile);
+        let tiles = (0..rows).map(|i| (0..=i).map(|_| Array2::zeros((tile, tile))).collect()).collect();
+        Self { tiles, side, tile }
     }
 
     /// The value at row and column, either way round.
     pub fn get(&self, a: usize, b: usize) -> f32 {
         let (row, column) = (a.max(b), a.min(b));
-        self.tiles[row / TILE][column / TILE][[row % TILE, column % TILE]]
+        self.tiles[row / self.tile][column / self.tile][[row % self.tile, column % self.tile]]
     }
 
     /// Tile rows, for filling in parallel.
@@ -38,9 +41,10 @@ impl Tiles {
 
     /// Sets the diagonal.
     pub fn set_diagonal(&mut self, value: impl Fn(usize) -> f32) {
-        for i in 0..self.tiles.len() * TILE {
+        let tile = self.tile;
+        for i in 0..self.tiles.len() * tile {
             // The padding becomes an identity, which stays out of everything else.
-            self.tiles[i / TILE][i / TILE][[i % TILE, i % TILE]] = if i < self.side { value(i) } else { 1.0 };
+            self.tiles[i / tile][i / tile][[i % tile, i % tile]] = if i < self.side { value(i) } else { 1.0 };
         }
     }
 
@@ -49,7 +53,7 @@ impl Tiles {
         let diagonal = self.cholesky()?;
         let inverse = self.inverse_of_factor(&diagonal);
         self.tiles = Vec::new();
-        Some(Self { tiles: inverse.gram(), side: self.side })
+        Some(Self { tiles: inverse.gram(self.tile), side: self.side, tile: self.tile })
     }
 
     /// Replaces the matrix by its Cholesky factor; answers the inverses of the factor's diagonal tiles.
@@ -81,7 +85,7 @@ impl Tiles {
             .map(|j| {
                 let mut column: Vec<Array2<f32>> = vec![diagonal[j].clone()];
                 for (i, own) in diagonal.iter().enumerate().skip(j + 1) {
-                    let mut sum = Array2::zeros((TILE, TILE));
+                    let mut sum = Array2::zeros((self.tile, self.tile));
                     for (k, above) in column.iter().enumerate() {
                         general_mat_mul(-1.0, &self.tiles[i][j + k], above, 1.0, &mut sum);
                     }
@@ -99,14 +103,14 @@ struct Columns(Vec<Vec<Array2<f32>>>);
 
 impl Columns {
     /// Its transpose times itself, lower triangle.
-    fn gram(&self) -> Vec<Vec<Array2<f32>>> {
+    fn gram(&self, tile: usize) -> Vec<Vec<Array2<f32>>> {
         let rows = self.0.len();
         (0..rows)
             .into_par_iter()
             .map(|i| {
                 (0..=i)
                     .map(|j| {
-                        let mut sum = Array2::zeros((TILE, TILE));
+                        let mut sum = Array2::zeros((tile, tile));
                         for k in i..rows {
                             general_mat_mul(1.0, &self.0[i][k - i].t(), &self.0[j][k - j], 1.0, &mut sum);
                         }
@@ -120,23 +124,24 @@ impl Columns {
 
 /// Cholesky of one tile, in double precision; its upper triangle becomes zero.
 fn factor_tile(tile: &mut Array2<f32>) -> Option<()> {
+    let side = tile.nrows();
     let mut wide: Vec<f64> = tile.iter().map(|x| f64::from(*x)).collect();
-    for j in 0..TILE {
-        let (row_j, below) = wide[j * TILE..].split_at_mut(TILE);
+    for j in 0..side {
+        let (row_j, below) = wide[j * side..].split_at_mut(side);
         let pivot = row_j[j] - row_j[..j].iter().map(|x| x * x).sum::<f64>();
         if !(pivot > 0.0 && pivot.is_finite()) {
             return None;
         }
         let root = pivot.sqrt();
         row_j[j] = root;
-        for row in below.chunks_exact_mut(TILE) {
+        for row in below.chunks_exact_mut(side) {
             let dot: f64 = row[..j].iter().zip(&row_j[..j]).map(|(a, b)| a * b).sum();
             row[j] = (row[j] - dot) / root;
         }
     }
-    for i in 0..TILE {
-        for j in 0..TILE {
-            tile[[i, j]] = if j <= i { wide[i * TILE + j] as f32 } else { 0.0 };
+    for i in 0..side {
+        for j in 0..side {
+            tile[[i, j]] = if j <= i { wide[i * side + j] as f32 } else { 0.0 };
         }
     }
     Some(())
@@ -144,14 +149,15 @@ fn factor_tile(tile: &mut Array2<f32>) -> Option<()> {
 
 /// Inverse of a lower triangular tile.
 fn invert_lower_tile(tile: &Array2<f32>) -> Array2<f32> {
-    let mut inverse = vec![0.0_f64; TILE * TILE];
-    for i in 0..TILE {
-        let (above, row) = inverse.split_at_mut(i * TILE);
-        let row = &mut row[..TILE];
+    let side = tile.nrows();
+    let mut inverse = vec![0.0_f64; side * side];
+    for i in 0..side {
+        let (above, row) = inverse.split_at_mut(i * side);
+        let row = &mut row[..side];
         for k in 0..i {
             let factor = f64::from(tile[[i, k]]);
             if factor != 0.0 {
-                for (x, y) in row[..=k].iter_mut().zip(&above[k * TILE..=k * TILE + k]) {
+                for (x, y) in row[..=k].iter_mut().zip(&above[k * side..=k * side + k]) {
                     *x -= factor * y;
                 }
             }
@@ -162,7 +168,7 @@ fn invert_lower_tile(tile: &Array2<f32>) -> Array2<f32> {
             *x /= pivot;
         }
     }
-    Array2::from_shape_fn((TILE, TILE), |(i, j)| inverse[i * TILE + j] as f32)
+    Array2::from_shape_fn((side, side), |(i, j)| inverse[i * side + j] as f32)
 }
 
 #[cfg(test)]
@@ -179,7 +185,7 @@ mod tests {
             for (i, row) in tiles.rows_mut().iter_mut().enumerate() {
                 for (j, tile) in row.iter_mut().enumerate() {
                     for ((r, c), cell) in tile.indexed_iter_mut() {
-                        let (r, c) = (i * TILE + r, j * TILE + c);
+                        let (r, c) = (i * side.min(TILE) + r, j * side.min(TILE) + c);
                         if r < side && c <= r {
                             *cell = if r == c { 0.0 } else { dice.unit() as f32 - 0.5 };
                         }

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::{
-    dense::{TILE, Tiles},
+    dense::Tiles,
     pairs::{Pairs, Row},
 };
 
@@ -25,12 +25,13 @@ impl Ease {
         let head = head.min(pairs.items());
         let ridge = ridge * pairs.mean_weight();
         let mut gram = Tiles::zeros(head);
+        let side = gram.tile;
         gram.rows_mut().par_iter_mut().enumerate().for_each_init(Row::default, |row, (tile_row, tiles)| {
-            for i in tile_row * TILE..head.min((tile_row + 1) * TILE) {
+            for i in tile_row * side..head.min((tile_row + 1) * side) {
                 pairs.row(i as u32, row, |j, sum, _| {
                     let j = j as usize;
                     if j < i {
-                        tiles[j / TILE][[i % TILE, j % TILE]] = sum;
+                        tiles[j / side][[i % side, j % side]] = sum;
                     }
                 });
             }
