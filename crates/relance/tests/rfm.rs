@@ -251,3 +251,41 @@ fn an_empty_shop_and_an_own_model() {
     let lines: Vec<String> = found.values().map(|row| row.join(",")).collect();
     assert_eq!(lines, ["a,10,1,10.5,3,1,1,recent", "b,30,1,20,1,1,3,inactive"]);
 }
+
+#[test]
+fn a_killed_run_loses_nothing() {
+    let whole = small_shop();
+    let expected = whole.scores(&["--at", "2026-02-01"]);
+    let after = whole.scores(&["--at", "2026-02-03"]);
+    for point in
+        ["rfm.after_begin", "rfm.before_commit", "rfm.between_chunks_and_run", "sqlite.before_commit:2"]
+    {
+        let shop = small_shop();
+        for (at, expected) in [("2026-02-01", &expected), ("2026-02-03", &after)] {
+            let killed = Command::new(env!("CARGO_BIN_EXE_relance"))
+                .args(["rfm", "--at", at])
+                .env(
+                    "RELANCE_DATABASE",
+                    format!("sqlite:{}", shop.folder.path().join("relance.db").display()),
+                )
+                .env("RELANCE_CRASH_AT", point)
+                .output()
+                .unwrap();
+            assert!(!killed.status.success() && killed.stdout.is_empty(), "{point}");
+            assert_eq!(&shop.scores(&["--at", at]), expected, "{point}");
+        }
+    }
+}
+
+/// Twelve contacts with one to three orders.
+fn small_shop() -> Shop {
+    let shop = Shop::new();
+    let file = shop.folder.path().join("orders.csv");
+    let mut text = "order_id,contact,ordered_at,total\n".to_owned();
+    for n in 1..=24 {
+        text.push_str(&format!("{n},c{},2026-01-{n:02} 10:00:00,{}.5\n", n * n % 12, n * 7));
+    }
+    fs::write(&file, text).unwrap();
+    shop.relance(&["import", "orders", file.to_str().unwrap(), "--currency", "EUR"]);
+    shop
+}
