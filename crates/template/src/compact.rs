@@ -15,7 +15,8 @@ pub(crate) fn compact(html: &str) -> String {
         rest = &tail[end..];
     }
     spaces(&mut out, rest);
-    out.replace(" style=\"\"", "").replace(" class=\"\"", "")
+    // What Outlook gets in two neighbouring comments of the same kind it gets in one.
+    out.replace("<![endif]--><!--[if mso | IE]>", "").replace(" style=\"\"", "").replace(" class=\"\"", "")
 }
 
 /// Collapses runs of white space to one blank, to none where a tag or a rule ends or begins.
@@ -55,6 +56,10 @@ mod tests {
             ("<!--[if mso]>\n <td>\n<![endif]-->", "<!--[if mso]><td><![endif]-->"),
             ("<!--[if !mso]><!-->  a <!--<![endif]-->", "<!--[if !mso]><!--> a <!--<![endif]-->"),
             ("<style>\n.a { b: c; }\n.d { e: f; }</style>", "<style>.a { b: c;}.d { e: f;}</style>"),
+            (
+                "<!--[if mso | IE]><i><![endif]-->\n<!--[if mso | IE]><b><![endif]-->",
+                "<!--[if mso | IE]><i><b><![endif]-->",
+            ),
             ("<p style=\"\" class=\"x\">", "<p class=\"x\">"),
         ] {
             assert_eq!(compact(html), short, "{html}");

@@ -404,8 +404,10 @@ fn words_of(
 ) {
     let (above, below) = block.padding.unwrap_or(padding);
     let token = build.ink.wrap(html);
+    let class = format!("r-p {class}");
+    let class = class.trim_end();
     column.push_str(&format!(
-        "<mj-text align=\"{}\" {attributes} css-class=\"r-p {class}\" padding=\"{above}px {SIDE}px {below}px\">{token}\
+        "<mj-text align=\"{}\" {attributes} css-class=\"{class}\" padding=\"{above}px {SIDE}px {below}px\">{token}\
          </mj-text>",
         block.align.word()
     ));
