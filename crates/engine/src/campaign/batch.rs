@@ -10,7 +10,7 @@ use storage::{
     outbox::{MessageId, OutboxMessage},
 };
 
-use super::{Shared, load};
+use super::{Shared, load, report};
 
 /// Measure of contacts who stay out because they were here before.
 pub(super) const REENTRY: &str = "reentry";
@@ -130,7 +130,7 @@ fn to_commit(shared: &Shared, runs: Vec<Run>) -> BatchCommit {
         to: ContactId(0),
         at,
         enrolments,
-        counts: super::deltas(&shared.rules.journey, &counts),
+        counts: report::deltas(&shared.rules.journey, &counts),
         messages,
     }
 }

@@ -5,14 +5,15 @@
 use std::sync::Arc;
 
 use model::{Problem, Timestamp};
+use recommend::Catalogue;
 use rfm::RfmModel;
 use roaring::RoaringTreemap;
 use storage::{Storage, StoreError};
 
-use super::{Options, Report, State, begin, execute};
+use super::{Begun, Options, Report, State, Work, begin, execute};
 use crate::{
     catalogue,
-    rules::{self, Rules},
+    rules::{self, Published, Rules},
     segments,
 };
 
@@ -56,33 +57,97 @@ pub async fn run<S: Storage>(
             begin(store, rules, &published, async |_| Ok(RoaringTreemap::new()), now, options).await?;
         return super::report::load(store, &rules.journey, begun.run.id, State::Completed).await;
     }
-    score(store, rules, now, tell).await?;
-    let members = build_segments(store, rules, now, tell).await?;
-    let of_slug = async |slug: model::Slug| {
-        let place = rules.journey.segments.iter().position(|known| *known == slug);
-        Ok(place.map(|place| members[place].clone()).unwrap_or_default())
-    };
-    let begun = begin(store, rules, &published, of_slug, now, options).await?;
+    let ready = ready(store, rules, published, now, tell).await?;
+    let begun = ready.begin(store, rules, now, options).await?;
     if begun.state == State::Resumed {
         tell.note(&format!("run {} goes on behind contact {}", begun.run.id, begun.run.checkpoint));
     }
-    let started = begun.run.started_at;
+    let catalogue = shelf(store, rules, begun.run.started_at, tell).await?;
+    tell.phase("contacts");
+    let report = ready.execute(store, rules, begun, catalogue, options, tell).await?;
+    refresh_segments(store, rules, now, tell).await?;
+    Ok(report)
+}
+
+/// A journey whose segments are built.
+#[derive(Debug)]
+pub struct Ready {
+    published: Published,
+    members: Vec<RoaringTreemap>,
+}
+
+/// Scores and builds what the journey reads.
+///
+/// # Errors
+/// As [`run`].
+pub async fn ready<S: Storage>(
+    store: &S,
+    rules: &Rules,
+    published: Published,
+    now: Timestamp,
+    tell: &dyn Tell,
+) -> Result<Ready, StoreError> {
+    score(store, rules, now, tell).await?;
+    let members = build_segments(store, rules, now, tell).await?;
+    Ok(Ready { published, members })
+}
+
+impl Ready {
+    /// See [`begin`].
+    ///
+    /// # Errors
+    /// See [`begin`].
+    pub async fn begin<S: Storage>(
+        &self,
+        store: &S,
+        rules: &Rules,
+        now: Timestamp,
+        options: &Options,
+    ) -> Result<Begun, StoreError> {
+        let of_slug = async |slug: model::Slug| {
+            let place = rules.journey.segments.iter().position(|known| *known == slug);
+            Ok(place.map(|place| self.members[place].clone()).unwrap_or_default())
+        };
+        begin(store, rules, &self.published, of_slug, now, options).await
+    }
+
+    /// See [`execute`].
+    ///
+    /// # Errors
+    /// See [`execute`].
+    pub async fn execute<S: Storage>(
+        self,
+        store: &S,
+        rules: &Arc<Rules>,
+        begun: Begun,
+        catalogue: Catalogue,
+        options: &Options,
+        tell: &dyn Tell,
+    ) -> Result<Report, StoreError> {
+        let progress = |done: u64, total: u64| tell.progress(done, total);
+        let work = Work { rules: Arc::clone(rules), catalogue: Arc::new(catalogue), members: self.members };
+        execute(store, work, &self.published, begun, options, &progress).await
+    }
+}
+
+/// The catalogue as of an instant, as far back as the journey needs it; relations are learned where that is due.
+///
+/// # Errors
+/// What the database says.
+pub async fn shelf<S: Storage>(
+    store: &S,
+    rules: &Rules,
+    at: Timestamp,
+    tell: &dyn Tell,
+) -> Result<Catalogue, StoreError> {
     tell.phase("relations between products");
-    if let Some(learned) = catalogue::learn_if_due(store, started, recommend::Params::default()).await? {
+    if let Some(learned) = catalogue::learn_if_due(store, at, recommend::Params::default()).await? {
         tell.note(&format!(
             "{} relations between {} products learned from {} orders",
             learned.relations, learned.products, learned.orders
         ));
     }
-    let catalogue = catalogue::load(store, started, rules.journey.figures_period()).await?;
-    tell.phase("contacts");
-    let progress = |done: u64, total: u64| tell.progress(done, total);
-    let rules_too = Arc::clone(rules);
-    let report =
-        execute(store, rules_too, &published, begun, Arc::new(catalogue), members, options, &progress)
-            .await?;
-    refresh_segments(store, rules, now, tell).await?;
-    Ok(report)
+    catalogue::load(store, at, rules.journey.figures_period()).await
 }
 
 /// Scores the RFM models that segments of the journey ask for and that were never scored.

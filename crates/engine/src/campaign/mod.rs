@@ -12,7 +12,7 @@ mod report;
 use std::{collections::VecDeque, sync::Arc};
 
 use journey::{
-    Counts, FrozenProducts,
+    FrozenProducts,
     document::{Reentry, Source, Who},
 };
 use model::{ContactId, Problem, Slug, Timestamp, Zone};
@@ -156,22 +156,30 @@ pub(crate) struct Shared {
     pub excludes_others: bool,
 }
 
-/// Takes a run to its end. `members` are those of the journey's segments, in their order; `catalogue` is as of the
-/// run's start; `progress` hears how many contacts of how many are done.
+/// What a run works with.
+pub struct Work {
+    /// The journey with all that it reads.
+    pub rules: Arc<Rules>,
+    /// The catalogue as of the run's start.
+    pub catalogue: Arc<Catalogue>,
+    /// The members of the journey's segments, in the journey's order.
+    pub members: Vec<RoaringTreemap>,
+}
+
+/// Takes a run to its end; `progress` hears how many contacts of how many are done.
 ///
 /// # Errors
 /// `journey.moved` when another process runs the same run, `journey.busy` when contacts keep changing under it; what the
 /// database says. Everything before the error is committed: run again to go on.
 pub async fn execute<S: Storage>(
     store: &S,
-    rules: Arc<Rules>,
+    work: Work,
     published: &Published,
     begun: Begun,
-    catalogue: Arc<Catalogue>,
-    members: Vec<RoaringTreemap>,
     options: &Options,
     progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<Report, StoreError> {
+    let Work { rules, catalogue, members } = work;
     let Begun { run, state, ran_before } = begun;
     if state != State::Completed {
         let shared = Arc::new(Shared {
@@ -186,7 +194,7 @@ pub async fn execute<S: Storage>(
             catalogue,
             members,
         });
-        work(store, &shared, options.batch.max(1), progress).await?;
+        go_on(store, &shared, options.batch.max(1), progress).await?;
         store.complete_journey_run(run.id, run.started_at).await?;
     }
     report::load(store, &rules.journey, run.id, state).await
@@ -223,7 +231,7 @@ impl Drop for Tasks {
     }
 }
 
-async fn work<S: Storage>(
+async fn go_on<S: Storage>(
     store: &S,
     shared: &Arc<Shared>,
     size: usize,
@@ -300,9 +308,4 @@ pub async fn status<S: Storage>(
 ) -> Result<Report, StoreError> {
     let state = if run.finished_at.is_some() { State::Completed } else { State::Resumed };
     report::load(store, journey, run.id, state).await
-}
-
-/// Kept for the report: counts of a batch as the database stores them.
-pub(crate) fn deltas(journey: &journey::Journey, counts: &Counts) -> Vec<storage::journeys::CountDelta> {
-    report::deltas(journey, counts)
 }
