@@ -95,7 +95,12 @@ impl SegmentFile {
         match (slug, condition) {
             (Some(slug), Some(condition)) if !problems.iter().any(Problem::is_error) => {
                 let description = description.map(str::to_owned);
-                Ok((Self { slug, name, description, condition, source: node.to_json() }, problems))
+                let mut source = node.to_json();
+                if let serde_json::Value::Object(map) = &mut source {
+                    // The file's name is forgotten, so what it said is written down.
+                    map.insert("segment".to_owned(), slug.as_str().into());
+                }
+                Ok((Self { slug, name, description, condition, source }, problems))
             }
             _ => Err(problems),
         }

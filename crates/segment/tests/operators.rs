@@ -124,14 +124,18 @@ created_at | 2026-11-15T07:59:59Z | more_than_ago: P7D | yes
 #[test]
 fn operators_by_kind() {
     let schema = schema();
-    let (now, zone) = (Timestamp::parse("2026-11-22 08:00", &Zone::UTC).unwrap(), Zone::parse("Europe/Paris").unwrap());
+    let (now, zone) =
+        (Timestamp::parse("2026-11-22 08:00", &Zone::UTC).unwrap(), Zone::parse("Europe/Paris").unwrap());
     for line in TABLE.lines().filter(|line| !line.is_empty()) {
-        let [field, value, operators, wanted] = line.split(" | ").collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let [field, value, operators, wanted] = line.split(" | ").collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
         let kind = schema.field_type(field).unwrap();
         let value = (value != "~").then(|| Value::parse(&value.replace(',', "|"), kind).unwrap());
         let operators = operators.trim_matches(['{', '}']);
         let node = model::doc::parse(&format!("{{field: {field}, {operators}}}")).unwrap();
-        let condition = Condition::parse(&node, &schema, "").unwrap_or_else(|problems| panic!("{line}: {problems:?}"));
+        let condition =
+            Condition::parse(&node, &schema, "").unwrap_or_else(|problems| panic!("{line}: {problems:?}"));
         let member = evaluate(&condition, &One(value), now, &zone).member;
         assert_eq!(if member { "yes" } else { "no" }, wanted, "{line}");
     }
