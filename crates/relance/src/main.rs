@@ -2,6 +2,7 @@
 
 mod commands;
 mod context;
+mod demo;
 mod output;
 
 use std::process::ExitCode;
