@@ -180,9 +180,8 @@ impl Stage {
         }
         println!("  {:>6.2} s  in all", self.began.elapsed().as_secs_f64());
         println!("\nLook at the mails in a browser:  {}", folder.join("mails/index.html").display());
-        println!("Go on with the same database:    relance rfm --database sqlite:{} --lang fr", {
-            folder.join("relance.db").display()
-        });
+        let database = folder.join("relance.db");
+        println!("Go on with the same database:    relance rfm --database sqlite:{} --lang fr", database.display());
     }
 }
 
