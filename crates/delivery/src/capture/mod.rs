@@ -33,6 +33,8 @@ pub struct Capture {
 
 struct Shared {
     folder: PathBuf,
+    /// Addresses of pictures that stand for files on this disk, as seen from the pages.
+    local: Option<(String, String)>,
     list: Mutex<File>,
 }
 
@@ -46,7 +48,20 @@ impl Capture {
         fs::create_dir_all(folder.join("mails"))?;
         let list = OpenOptions::new().create(true).append(true).open(folder.join("mails.jsonl"))?;
         fs::write(folder.join("index.html"), INDEX)?;
-        Ok(Self { shared: Arc::new(Shared { folder, list: Mutex::new(list) }) })
+        Ok(Self { shared: Arc::new(Shared { folder, local: None, list: Mutex::new(list) }) })
+    }
+
+    /// In the pages for looking at (not in the `.eml`), addresses that begin with `url` are read from `path`: absolute,
+    /// or as seen from the capture folder. So pictures show before they are published.
+    #[must_use]
+    pub fn showing(self, url: &str, path: &str) -> Self {
+        let path = if Path::new(path).is_absolute() { path.to_owned() } else { format!("../{path}") };
+        let Shared { folder, list, .. } = match Arc::try_unwrap(self.shared) {
+            Ok(shared) => shared,
+            // A lane was made already: what it writes is decided.
+            Err(shared) => return Self { shared },
+        };
+        Self { shared: Arc::new(Shared { folder, local: Some((url.to_owned(), path)), list }) }
     }
 
     /// The page to open.
@@ -60,7 +75,10 @@ impl Shared {
     fn keep(&self, mail: &Mail) -> io::Result<()> {
         let file = |ending: &str| self.folder.join("mails").join(format!("{}.{ending}", mail.id));
         fs::write(file("eml"), &mail.bytes)?;
-        fs::write(file("html"), &mail.html)?;
+        match &self.local {
+            Some((url, path)) => fs::write(file("html"), mail.html.replace(url, path))?,
+            None => fs::write(file("html"), &mail.html)?,
+        }
         // The mark at the start tells a browser that the text is UTF-8.
         fs::write(file("txt"), format!("\u{feff}{}", mail.text))?;
         let mut entry = entry(&mail.id.to_string(), &mail.send, "sent");
@@ -220,6 +238,19 @@ mod tests {
             text: "été".into(),
             bytes: b"Subject: s\r\n\r\n".to_vec(),
         }
+    }
+
+    #[tokio::test]
+    async fn pages_show_pictures_from_the_disk_and_mails_keep_their_addresses() {
+        let folder = tempfile::tempdir().unwrap();
+        let capture = Capture::new(folder.path()).unwrap().showing("https://shop.test/p/", "../pictures/");
+        let mut mail = mail(1, "s");
+        mail.html = "<img src=\"https://shop.test/p/a.png\">".into();
+        mail.bytes = b"https://shop.test/p/a.png".to_vec();
+        assert!(matches!(capture.lane().hand_over(&mail).await, Answer::Taken { .. }));
+        let file = |ending: &str| folder.path().join("mails").join(format!("{}.{ending}", mail.id));
+        assert_eq!(fs::read_to_string(file("html")).unwrap(), "<img src=\"../../pictures/a.png\">");
+        assert_eq!(fs::read(file("eml")).unwrap(), mail.bytes);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use model::{Amount, Dice, Timestamp, Zone, event::kind, field::parse_date};
@@ -28,14 +28,6 @@ const VISIT_DAYS: i64 = 45;
 
 /// What was made.
 pub struct Prepared {
-    /// Contacts, CSV.
-    pub contacts: PathBuf,
-    /// Products, JSON Lines.
-    pub products: PathBuf,
-    /// Order lines, CSV, in the data set's own columns.
-    pub orders: PathBuf,
-    /// Visits, JSON Lines.
-    pub events: PathBuf,
     /// Open carts.
     pub carts: Vec<OpenCart>,
     /// Order lines in the file.
@@ -71,28 +63,18 @@ struct ProductSeen {
     names: HashMap<String, u32>,
 }
 
-/// Makes the files in `folder`, so that the last order is on the day before `now` (UTC).
+/// Makes `contacts.csv`, `products.jsonl`, `orders.csv` and `visits.jsonl` in `folder`, so that the last order is on the day before `now` (UTC).
 ///
 /// # Errors
 /// What reading the embedded file or writing says.
 pub fn prepare(folder: &Path, now: Timestamp, seed: u64) -> io::Result<Prepared> {
     let last_day = parse_date("2011-12-09").unwrap_or_default();
     let days_moved = i64::from(now.day_utc() - 1 - last_day);
-    let orders = folder.join("orders.csv");
-    let seen = move_orders(&orders, days_moved)?;
-    let prepared = Prepared {
-        contacts: folder.join("contacts.csv"),
-        products: folder.join("products.jsonl"),
-        orders,
-        events: folder.join("visits.jsonl"),
-        carts: open_carts(&seen, now, seed),
-        lines: seen.lines,
-        days_moved,
-    };
-    write_contacts(&prepared.contacts, &seen, now, seed)?;
-    write_products(&prepared.products, &seen)?;
-    write_visits(&prepared.events, &seen, now, seed)?;
-    Ok(prepared)
+    let seen = move_orders(&folder.join("orders.csv"), days_moved)?;
+    write_contacts(&folder.join("contacts.csv"), &seen, seed)?;
+    write_products(&folder.join("products.jsonl"), &seen)?;
+    write_visits(&folder.join("visits.jsonl"), &seen, now, seed)?;
+    Ok(Prepared { carts: open_carts(&seen, now, seed), lines: seen.lines, days_moved })
 }
 
 fn move_orders(path: &Path, days: i64) -> io::Result<Seen> {
@@ -153,7 +135,7 @@ impl Seen {
     }
 }
 
-fn write_contacts(path: &Path, seen: &Seen, now: Timestamp, seed: u64) -> io::Result<()> {
+fn write_contacts(path: &Path, seen: &Seen, seed: u64) -> io::Result<()> {
     let mut writer = csv::Writer::from_path(path)?;
     writer.write_record([
         "external_id",
@@ -164,9 +146,7 @@ fn write_contacts(path: &Path, seen: &Seen, now: Timestamp, seed: u64) -> io::Re
         "locale",
         "time_zone",
         "consent.newsletter",
-        "consent_at",
     ])?;
-    let asked_at = now.plus_days(-400).to_string();
     for (number, country) in &seen.countries {
         let person = people::invent(number, country, seed);
         writer.write_record([
@@ -178,7 +158,6 @@ fn write_contacts(path: &Path, seen: &Seen, now: Timestamp, seed: u64) -> io::Re
             person.locale,
             person.time_zone,
             person.newsletter,
-            &asked_at,
         ])?;
     }
     writer.flush()

@@ -61,6 +61,9 @@ pub struct Args {
     /// The folder that mails are captured in
     #[arg(long, value_name = "FOLDER")]
     capture: Option<PathBuf>,
+    /// Show pictures of this address from a folder (as seen from the capture folder) in captured pages
+    #[arg(long, value_name = "URL=FOLDER", requires = "capture")]
+    capture_pictures: Option<String>,
     /// Who writes, as in "Shop <news@shop.example>"
     #[arg(long, env = "RELANCE_FROM", value_name = "MAILBOX")]
     from: Option<String>,
@@ -157,6 +160,16 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
             let capture = Capture::new(folder).map_err(|error| {
                 Failure::Other(format!("{} cannot be written: {error}", folder.display()))
             })?;
+            let capture = match args.capture_pictures.as_deref().map(|text| text.split_once('=')) {
+                None => capture,
+                Some(Some((url, path))) if !url.is_empty() => capture.showing(url, path),
+                Some(_) => {
+                    return Err(Problem::new("capture.pictures", "an address and a folder are needed")
+                        .field("--capture-pictures")
+                        .cure("write it as in https://shop.example/pictures/=../pictures/")
+                        .into());
+                }
+            };
             let transport = Arc::new(capture);
             let code = deliver(&store, &transport, &delivery, args, common).await?;
             eprintln!("open {}", transport.index().display());
