@@ -39,6 +39,9 @@ enum What {
         /// Seed of a new run's dice
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Contacts that are committed at once
+        #[arg(long, default_value_t = campaign::BATCH as u32, value_name = "CONTACTS", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        batch: u32,
         /// Language of the names
         #[arg(long, value_enum, default_value_t = Language::En)]
         lang: Language,
@@ -83,8 +86,8 @@ impl From<Language> for Lang {
 pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
     match &args.what {
         What::Check { file } => check(file, common).await,
-        What::Run { file, new_run, seed, lang } => {
-            let options = Options { seed: *seed, new_run: *new_run, ..Options::default() };
+        What::Run { file, new_run, seed, batch, lang } => {
+            let options = Options { seed: *seed, new_run: *new_run, batch: *batch as usize };
             start(file, &options, (*lang).into(), common).await
         }
         What::Status { journey, lang } => status(journey, (*lang).into(), common).await,
