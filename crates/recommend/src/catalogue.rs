@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use model::{Product, ProductId, Timestamp};
+use model::{Amount, Product, ProductId, Timestamp};
+use segment::{NoData, ProductCondition};
 
 use crate::{
     rank::{self, Metric, Ranking, RankingKey},
@@ -43,6 +45,8 @@ pub struct Catalogue {
     by_external: HashMap<String, ProductId>,
     figures: Vec<Figures>,
     rankings: RwLock<HashMap<RankingKey, Arc<Ranking>>>,
+    /// Products that satisfy a condition which reads neither the run nor the time, by the condition's key.
+    satisfying: RwLock<HashMap<String, Arc<[ProductId]>>>,
     learned: Relations,
     together: Relations,
     links: Relations,
@@ -71,6 +75,7 @@ impl Catalogue {
             by_external,
             figures,
             rankings: RwLock::default(),
+            satisfying: RwLock::default(),
             learned: Relations::default(),
             together: Relations::default(),
             links,
@@ -172,6 +177,33 @@ impl Catalogue {
         // Two threads may make the same one; the answer is the same, the first is kept.
         let made = Arc::new(self.make_ranking(key));
         Arc::clone(self.rankings.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(made))
+    }
+
+    /// The products that may be recommended and satisfy a condition which is the same for everybody at any time.
+    pub(crate) fn satisfying(&self, key: &str, condition: &ProductCondition) -> Arc<[ProductId]> {
+        if let Some(list) = self.satisfying.read().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Arc::clone(list);
+        }
+        let list: Arc<[ProductId]> = self
+            .products
+            .iter()
+            .zip(&self.recommendable)
+            .filter(|(product, ok)| **ok && condition.matches(product, &NoData, self.now))
+            .map(|(product, _)| product.id)
+            .collect();
+        let mut all = self.satisfying.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(key.to_owned()).or_insert(list))
+    }
+
+    /// The products that may be recommended and cost between two prices, both included: the dearest first, as a part
+    /// of the ranking by price.
+    pub(crate) fn priced(&self, from: Amount, to: Amount) -> (Arc<Ranking>, Range<usize>) {
+        let ranking = self.ranking(RankingKey::PriceDescending);
+        let price =
+            |id: &ProductId| self.product(*id).and_then(|product| product.unit_price).unwrap_or_default();
+        let begin = ranking.products.partition_point(|id| price(id) > to);
+        let end = ranking.products.partition_point(|id| price(id) >= from);
+        (ranking, begin..end.max(begin))
     }
 
     fn make_ranking(&self, key: RankingKey) -> Ranking {

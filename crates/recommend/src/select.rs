@@ -1,6 +1,6 @@
 //! Chooses the products of a *Get products* step for one contact.
 
-use std::{cell::RefCell, cmp::Reverse, collections::BinaryHeap};
+use std::{cell::RefCell, cmp::Reverse, collections::BinaryHeap, ops::Range, sync::Arc};
 
 use model::{Dice, Product, ProductId, Timestamp};
 use segment::reference::Data;
@@ -91,6 +91,24 @@ struct Gate<'a> {
     /// What `related_to` stands for.
     seeds: Vec<ProductId>,
     bought_since: Option<Timestamp>,
+    /// The only products that have a chance, when the conditions say which.
+    narrow: Option<Narrow>,
+}
+
+/// A part of the catalogue that holds all products which satisfy some conditions (and others too: every one that is
+/// taken is still tested).
+enum Narrow {
+    Listed(Arc<[ProductId]>),
+    Priced(Arc<Ranking>, Range<usize>),
+}
+
+impl Narrow {
+    fn products(&self) -> &[ProductId] {
+        match self {
+            Self::Listed(list) => list,
+            Self::Priced(ranking, range) => &ranking.products[range.clone()],
+        }
+    }
 }
 
 impl<'a> Run<'a> {
@@ -110,7 +128,21 @@ impl<'a> Run<'a> {
         seeds.sort_unstable();
         seeds.dedup();
         let bought_since = pick.exclude_bought.then(|| self.now.plus_days(-EXCLUDE_BOUGHT_DAYS));
-        Gate { pick, origin, seeds, bought_since }
+        let narrow = if pick.conditions.is_empty() { None } else { self.narrow(pick) };
+        Gate { pick, origin, seeds, bought_since, narrow }
+    }
+
+    /// The smaller of what the fixed conditions and the bounds of the price leave.
+    fn narrow(&self, pick: &Pick) -> Option<Narrow> {
+        let listed = pick
+            .conditions
+            .fixed()
+            .map(|(key, condition)| Narrow::Listed(self.catalogue.satisfying(key, condition)));
+        let priced = pick.conditions.prices(self.data).map(|(from, to)| {
+            let (ranking, range) = self.catalogue.priced(from, to);
+            Narrow::Priced(ranking, range)
+        });
+        listed.into_iter().chain(priced).min_by_key(|narrow| narrow.products().len())
     }
 
     /// Whether a product may still be taken through a gate.
@@ -202,17 +234,46 @@ impl<'a> Run<'a> {
     fn take_ranked(&mut self, gate: &Gate<'_>, key: RankingKey, until: usize) {
         let ranking = self.catalogue.ranking(key);
         match &gate.origin {
-            None => self.take_in_order(gate, ranking.products.iter().copied(), until),
-            Some(list) => {
-                let mut placed: Vec<(u32, ProductId)> = list
-                    .iter()
-                    .map(|id| (self.catalogue.place(&ranking, *id), *id))
-                    .filter(|(place, _)| *place != Ranking::UNRANKED)
-                    .collect();
-                placed.sort_unstable();
-                self.take_in_order(gate, placed.into_iter().map(|(_, id)| id), until);
+            Some(list) => self.take_placed(std::slice::from_ref(gate), &ranking, list, until),
+            None => self.walk(std::slice::from_ref(gate), &ranking, until),
+        }
+    }
+
+    /// Along a ranking through all gates; where conditions leave only few products, those are looked at instead of all.
+    fn walk(&mut self, gates: &[Gate<'_>], ranking: &Ranking, until: usize) {
+        let narrow = gates.iter().filter_map(|gate| gate.narrow.as_ref()).map(Narrow::products);
+        match narrow.min_by_key(|list| list.len()) {
+            Some(list) if list.len() < ranking.products.len() / 4 => {
+                self.take_placed(gates, ranking, list, until)
+            }
+            _ => {
+                for id in &ranking.products {
+                    if self.chosen.len() >= until {
+                        return;
+                    }
+                    if gates.iter().all(|gate| self.accepts(gate, *id)) {
+                        self.chosen.push(*id);
+                    }
+                }
             }
         }
+    }
+
+    /// From a list, in the order of a ranking; what is not ranked is left out.
+    fn take_placed(&mut self, gates: &[Gate<'_>], ranking: &Ranking, list: &[ProductId], until: usize) {
+        let mut queue = std::mem::take(&mut self.scratch.queue);
+        queue.clear();
+        let placed = list.iter().map(|id| (self.catalogue.place(ranking, *id), 0, id.0));
+        queue.extend(placed.filter(|(place, ..)| *place != Ranking::UNRANKED).map(Reverse));
+        let mut heap = BinaryHeap::from(queue);
+        while self.chosen.len() < until
+            && let Some(Reverse((_, _, id))) = heap.pop()
+        {
+            if gates.iter().all(|gate| self.accepts(gate, ProductId(id))) {
+                self.chosen.push(ProductId(id));
+            }
+        }
+        self.scratch.queue = heap.into_vec();
     }
 
     /// Along the order asked for, then by the shop's priority. Without an order a list of an earlier node keeps its
@@ -279,14 +340,9 @@ impl<'a> Run<'a> {
     fn fill(&mut self, gates: &[Gate<'_>]) {
         let months = |months| RankingKey::Figures(Metric::Sales, model::Period { months, micros: 0 });
         for key in [months(1), months(3), months(12), RankingKey::Priority] {
-            let ranking = self.catalogue.ranking(key);
-            for id in &ranking.products {
-                if self.chosen.len() >= self.step.total {
-                    return;
-                }
-                if gates.iter().all(|gate| self.accepts(gate, *id)) {
-                    self.chosen.push(*id);
-                }
+            if self.chosen.len() < self.step.total {
+                let ranking = self.catalogue.ranking(key);
+                self.walk(gates, &ranking, self.step.total);
             }
         }
     }

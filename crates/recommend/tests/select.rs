@@ -286,3 +286,68 @@ fn a_year_is_how_long_a_purchase_counts() {
     assert!(!with(recommend::step::EXCLUDE_BOUGHT_DAYS));
     assert!(with(recommend::step::EXCLUDE_BOUGHT_DAYS + 1));
 }
+
+#[test]
+fn narrow_conditions_give_what_trying_every_product_gives() {
+    // A larger shop, so that shortcuts are taken: 400 products, sold the more the higher their number's last digits.
+    let products: Vec<Product> = (1..=400_u32)
+        .map(|n| Product {
+            id: ProductId(n),
+            external_id: format!("SKU-{n}"),
+            unit_price: Some(Amount::units(i64::from(n * 37 % 101 + 1))),
+            categories: vec![format!("/C{}", n % 40)],
+            ..Product::default()
+        })
+        .collect();
+    let figures = (1..=300_u32)
+        .map(|n| Figures {
+            product: ProductId(n),
+            day: days_ago(i64::from(n % 80) + 1).day_utc(),
+            orders: i64::from(n * 53 % 97 + 1),
+            units: 1,
+            visits: i64::from(n * 31 % 89),
+        })
+        .collect();
+    let catalogue = Catalogue::new(products, figures, NOW);
+    struct Limit(i64);
+    impl Data for Limit {
+        fn value(&self, _: &RefPath) -> Option<Value> {
+            Some(Value::Decimal(Amount::units(self.0)))
+        }
+        fn products(&self, _: &RefPath) -> Vec<ProductId> {
+            Vec::new()
+        }
+    }
+    let ids = |text: &str, limit: i64| {
+        select(&step(text), &catalogue, &ContactFacts::default(), &Limit(limit), &[], NOW, &mut Dice::new(1))
+    };
+    for limit in [0, 3, 50, 97, 101, 500] {
+        for case in [
+            "best_selling",
+            "most_visited, period: last_week",
+            "filtered, order: price_ascending",
+            "filtered",
+        ] {
+            for (narrow, plain) in [
+                (
+                    "{field: unit_price, greater_than: {ref: contact.x}}",
+                    "{not: {field: unit_price, at_most: {ref: contact.x}}}",
+                ),
+                (
+                    "{field: unit_price, less_than: {ref: contact.x}}",
+                    "{not: {field: unit_price, at_least: {ref: contact.x}}}",
+                ),
+                (
+                    "{field: categories, contains: /C7}",
+                    "{any: [{field: categories, contains: /C7}, {field: unit_price, less_than: 0}]}",
+                ),
+            ] {
+                // Turned round, the price is no bound that the step could use; both must say the same.
+                let with =
+                    |condition: &str| format!("{{total: 20, main: {{case: {case}, where: [{condition}]}}}}");
+                let (quick, slow) = (ids(&with(narrow), limit), ids(&with(plain), limit));
+                assert_eq!(quick, slow, "{limit}: {case}, {narrow}");
+            }
+        }
+    }
+}
