@@ -176,12 +176,7 @@ fn planted_errors_are_found_where_they_stand() {
             10,
             "did you mean `products`?",
         ),
-        (
-            with("title: Hi, ", ""),
-            "journey.missing_variable",
-            10,
-            "",
-        ),
+        (with("title: Hi, ", ""), "journey.missing_variable", 10, ""),
         (with("size, greater_than: 0", "size, greter_than: 0"), "doc.unknown_key", 9, ""),
         (with("nodes.dearest.size", "nodes.dearest.sise"), "ref.unknown", 9, ""),
         // The graph.

@@ -19,6 +19,10 @@ pub struct Condition {
 
 /// A node of the tree.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most nodes are leaves; a box for each would only scatter them"
+)]
 pub enum Tree {
     /// All hold.
     All(Vec<Self>),

@@ -157,7 +157,7 @@ impl<'a> Prepared<'a> {
                 None => Self::Constant(facts.in_segment(slug)),
             },
             Leaf::List(slug) => Self::Constant(facts.in_list(slug)),
-            Leaf::Rfm(rfm) => Self::of_rfm(rfm, facts.rfm(&rfm.model)),
+            Leaf::Rfm(rfm) => Self::of_rfm(rfm, facts.rfm(&rfm.model).as_ref()),
             Leaf::Activity(activity) => Self::Entries(activity, facts.entries(activity)),
             Leaf::Cart(cart) => {
                 let intervals = |one: &Cart| cart.intervals(one, facts.products(), zone);
@@ -166,22 +166,22 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    fn of_rfm(rfm: &'a RfmCondition, placement: Option<RfmPlacement>) -> Self {
-        let group = placement.as_ref().map_or("none", |placement| placement.group.as_str());
-        let previous = placement.as_ref().and_then(|placement| placement.previous_group.as_deref());
+    fn of_rfm(rfm: &'a RfmCondition, placement: Option<&RfmPlacement>) -> Self {
+        let group = placement.map_or("none", |placement| placement.group.as_str());
+        let previous = placement.and_then(|placement| placement.previous_group.as_deref());
         let in_groups = (rfm.groups.is_empty() || rfm.groups.iter().any(|one| one == group))
             && (rfm.previous_groups.is_empty()
                 || rfm.previous_groups.iter().any(|one| Some(one.as_str()) == previous));
         let mut parts = vec![Self::Constant(in_groups)];
         // A contact in the group `none` has no scores.
-        let scored = placement.as_ref().filter(|placement| placement.group != "none");
+        let scored = placement.filter(|placement| placement.group != "none");
         let score =
             |read: fn(&RfmPlacement) -> u8| scored.map(|placement| Value::Integer(read(placement).into()));
         for (tests, value) in [
             (&rfm.recency, score(|placement| placement.recency)),
             (&rfm.frequency, score(|placement| placement.frequency)),
             (&rfm.monetary, score(|placement| placement.monetary)),
-            (&rfm.since, placement.as_ref().map(|placement| Value::Instant(placement.since))),
+            (&rfm.since, placement.map(|placement| Value::Instant(placement.since))),
         ] {
             if !tests.0.is_empty() {
                 parts.push(Self::Tests(tests, value));

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use model::{ContactId, Slug, Timestamp};
 use storage::outbox::{
-    AddressHash, Channel, ClaimedMessage, MessageFilter, MessageId, MessageState, Outcome, OutboxMessage, OutboxStore,
-    Recorded, SendPoint, Settled, Suppression, SuppressionReason,
+    AddressHash, Channel, ClaimedMessage, MessageFilter, MessageId, MessageState, OutboxMessage, OutboxStore,
+    Outcome, Recorded, SendPoint, Settled, Suppression, SuppressionReason,
 };
 use testkit::store;
 
@@ -84,7 +84,9 @@ async fn a_replay_inserts_nothing_and_a_message_reads_back_whole() {
 async fn messages_are_claimed_when_due_and_once() {
     let db = store();
     let send = send(1, "mail", false);
-    db.insert_messages(vec![message(&send, 1, 30), message(&send, 2, 20), message(&send, 3, 10)]).await.unwrap();
+    db.insert_messages(vec![message(&send, 1, 30), message(&send, 2, 20), message(&send, 3, 10)])
+        .await
+        .unwrap();
     assert_eq!(db.next_due().await.unwrap(), Some((Timestamp(10), 3)));
     assert!(claim(&db.db, 9, 0, 9).await.is_empty());
     let first = claim(&db.db, 20, 0, 9).await;
@@ -140,9 +142,14 @@ async fn a_dead_worker_leaves_marketing_in_doubt_and_the_rest_waiting() {
         let messages = vec![message(&news, 1, 10), message(&news, 2, 10), message(&order, 4, 10)];
         db.insert_messages(messages).await.unwrap();
         let claimed = claim(&db.db, 10, 1_000, 3).await;
-        let marks = vec![recorded(&claimed[1], Outcome::HandingOver), recorded(&claimed[2], Outcome::HandingOver)];
+        let marks =
+            vec![recorded(&claimed[1], Outcome::HandingOver), recorded(&claimed[2], Outcome::HandingOver)];
         db.record_outcomes(NOW, marks).await.unwrap();
-        assert_eq!(db.settle_claims(Timestamp(1_099)).await.unwrap(), Settled::default(), "the lease still runs");
+        assert_eq!(
+            db.settle_claims(Timestamp(1_099)).await.unwrap(),
+            Settled::default(),
+            "the lease still runs"
+        );
         let again = if by_lease {
             claim(&db.db, 10, 1_100, 9).await
         } else {
@@ -152,7 +159,8 @@ async fn a_dead_worker_leaves_marketing_in_doubt_and_the_rest_waiting() {
         };
         let contacts: Vec<i64> = again.iter().map(|one| one.message.contact.0).collect();
         assert_eq!(contacts, [1, 4]);
-        let (_, reason, count) = states(&db.db).await.into_iter().find(|s| s.0 == MessageState::Uncertain).unwrap();
+        let (_, reason, count) =
+            states(&db.db).await.into_iter().find(|s| s.0 == MessageState::Uncertain).unwrap();
         assert_eq!((reason.as_deref(), count), (Some("worker.lost"), 1));
         // The dead worker comes back to life: it records nothing.
         let late = claimed.iter().map(|one| recorded(one, sent())).collect();
@@ -179,7 +187,9 @@ async fn failed_messages_wait_again_when_asked_and_sent_ones_never() {
     db.insert_messages((1..=2).map(|contact| message(&send, contact, 10)).collect()).await.unwrap();
     let claimed = claim(&db.db, 10, 0, 2).await;
     let failed = Outcome::Failed { reason: "smtp.5xx", detail: "550".into() };
-    db.record_outcomes(NOW, vec![recorded(&claimed[0], sent()), recorded(&claimed[1], failed)]).await.unwrap();
+    db.record_outcomes(NOW, vec![recorded(&claimed[0], sent()), recorded(&claimed[1], failed)])
+        .await
+        .unwrap();
     let of = |state| MessageFilter { state: Some(state), ..MessageFilter::default() };
     assert_eq!(db.retry_messages(of(MessageState::Sent), NOW).await.unwrap(), 0);
     let other = MessageFilter { journey: Some(Slug::parse("other").unwrap()), ..of(MessageState::Failed) };
@@ -217,7 +227,9 @@ async fn a_suppression_holds_for_its_period_and_the_stricter_one_wins() {
         until: until.map(Timestamp),
         detail: "550 5.1.1".into(),
     };
-    let at = async |now| db.suppressions(vec![address], Timestamp(now)).await.unwrap()[0].as_ref().map(|s| s.reason);
+    let at = async |now| {
+        db.suppressions(vec![address], Timestamp(now)).await.unwrap()[0].as_ref().map(|s| s.reason)
+    };
     db.suppress(vec![suppression(Some(200), SuppressionReason::SoftBounces)]).await.unwrap();
     assert_eq!(at(99).await, None);
     assert_eq!(at(100).await, Some(SuppressionReason::SoftBounces));

@@ -37,8 +37,12 @@ pub struct Args {
 /// See [`Failure`].
 pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
     let mut stage = Stage::new(&args.folder, common)?;
-    println!("Relance demo: a year of a gift shop's orders, from order file to one personal email for each customer.");
-    println!("Orders: Online Retail, Daqing Chen, UCI Machine Learning Repository, CC BY 4.0. People, categories,");
+    println!(
+        "Relance demo: a year of a gift shop's orders, from order file to one personal email for each customer."
+    );
+    println!(
+        "Orders: Online Retail, Daqing Chen, UCI Machine Learning Repository, CC BY 4.0. People, categories,"
+    );
     println!("pictures, visits and open carts are invented from seed {}.", args.seed);
 
     let prepared = stage.own("make the shop's files", || {
@@ -89,11 +93,14 @@ impl Stage {
         if folder.exists() {
             let is_empty = fs::read_dir(folder)?.next().is_none();
             if !is_empty && !folder.join(MARKER).exists() {
-                return Err(Problem::new("demo.folder", "the folder holds other things than an earlier demo")
-                    .field("--folder")
-                    .value(folder.display())
-                    .cure("give another folder, as in --folder my-demo")
-                    .into());
+                return Err(Problem::new(
+                    "demo.folder",
+                    "the folder holds other things than an earlier demo",
+                )
+                .field("--folder")
+                .value(folder.display())
+                .cure("give another folder, as in --folder my-demo")
+                .into());
             }
             fs::remove_dir_all(folder)?;
         }
@@ -133,7 +140,10 @@ impl Stage {
         let began = now();
         // Boxed, for a command runs within a command.
         let code = Box::pin(super::run(cli.command, &cli.common)).await?;
-        self.times.push((shown.split(' ').take_while(|word| !word.contains(['.', '-'])).collect::<Vec<_>>().join(" "), began.elapsed().as_secs_f64()));
+        self.times.push((
+            shown.split(' ').take_while(|word| !word.contains(['.', '-'])).collect::<Vec<_>>().join(" "),
+            began.elapsed().as_secs_f64(),
+        ));
         // Status 2 says that some rows were kept aside: the real file holds a few, and the demo goes on.
         if code == ExitCode::SUCCESS || code == ExitCode::from(2) {
             return Ok(());
@@ -182,7 +192,10 @@ impl Stage {
         println!("  {:>6.2} s  in all", self.began.elapsed().as_secs_f64());
         println!("\nLook at the mails in a browser:  {}", folder.join("mails/index.html").display());
         let database = folder.join("relance.db");
-        println!("Go on with the same database:    relance rfm --database sqlite:{} --lang fr", database.display());
+        println!(
+            "Go on with the same database:    relance rfm --database sqlite:{} --lang fr",
+            database.display()
+        );
     }
 }
 

@@ -23,17 +23,42 @@ pub struct Person {
 }
 
 const FIRST_NAMES_EN: &[&str] = &[
-    "Amelia", "Oliver", "Isla", "Harry", "Poppy", "Alfie", "Ruby", "Archie", "Daisy", "Oscar", "Ivy", "Leo", "Elsie",
-    "Freddie", "Maisie", "Toby", "Hazel", "Rory", "Nora", "Finn", "Tilly", "Jasper", "Orla", "Hugo", "Wren",
+    "Amelia", "Oliver", "Isla", "Harry", "Poppy", "Alfie", "Ruby", "Archie", "Daisy", "Oscar", "Ivy", "Leo",
+    "Elsie", "Freddie", "Maisie", "Toby", "Hazel", "Rory", "Nora", "Finn", "Tilly", "Jasper", "Orla", "Hugo",
+    "Wren",
 ];
 const FIRST_NAMES_FR: &[&str] = &[
-    "Léa", "Hugo", "Chloé", "Louis", "Manon", "Jules", "Inès", "Gabriel", "Zoé", "Arthur", "Maëlle", "Théo", "Élise",
-    "Noé", "Anaïs", "Rémi", "Solène", "Côme", "Maud", "Yann",
+    "Léa", "Hugo", "Chloé", "Louis", "Manon", "Jules", "Inès", "Gabriel", "Zoé", "Arthur", "Maëlle", "Théo",
+    "Élise", "Noé", "Anaïs", "Rémi", "Solène", "Côme", "Maud", "Yann",
 ];
 const LAST_NAMES: &[&str] = &[
-    "Ashdown", "Birchall", "Copperfield", "Dovecote", "Elmwood", "Fernsby", "Greenhill", "Hollybush", "Inkpen",
-    "Juniper", "Kestrel", "Larkspur", "Merrydew", "Nettleton", "Oakhurst", "Pennyfeather", "Quillfeather", "Rowanberry",
-    "Silverlock", "Thistlewood", "Underhill", "Vinterton", "Willowby", "Yarrow", "d’Aubépine", "Petitbois", "Clairval",
+    "Ashdown",
+    "Birchall",
+    "Copperfield",
+    "Dovecote",
+    "Elmwood",
+    "Fernsby",
+    "Greenhill",
+    "Hollybush",
+    "Inkpen",
+    "Juniper",
+    "Kestrel",
+    "Larkspur",
+    "Merrydew",
+    "Nettleton",
+    "Oakhurst",
+    "Pennyfeather",
+    "Quillfeather",
+    "Rowanberry",
+    "Silverlock",
+    "Thistlewood",
+    "Underhill",
+    "Vinterton",
+    "Willowby",
+    "Yarrow",
+    "d’Aubépine",
+    "Petitbois",
+    "Clairval",
 ];
 
 /// Locale and zone of a country as the data set writes it.

@@ -182,7 +182,9 @@ fn draw(shape: Shape, hue: u32) -> io::Result<Vec<u8>> {
                     *total += part;
                 }
             }
-            pixels.extend(sum.map(|c| (c / f64::from(SAMPLES * SAMPLES) * 255.0).round().clamp(0.0, 255.0) as u8));
+            pixels.extend(
+                sum.map(|c| (c / f64::from(SAMPLES * SAMPLES) * 255.0).round().clamp(0.0, 255.0) as u8),
+            );
         }
     }
     let mut file = Vec::new();

@@ -9,25 +9,39 @@ const SHELVES: &[(&[&str], &str, Shape)] = &[
     (&["LUNCH BAG", "BAG", "TOTE", "PURSE", "SUITCASE"], "/Bags", Shape::Bag),
     (&["MUG", "CUP", "TEACUP"], "/Kitchen/Mugs and cups", Shape::Mug),
     (
-        &["CAKE", "BAKING", "BOWL", "PLATE", "JAR", "TEA", "COFFEE", "KITCHEN", "SPOON", "TRAY", "BOTTLE", "TIN"],
+        &[
+            "CAKE", "BAKING", "BOWL", "PLATE", "JAR", "TEA", "COFFEE", "KITCHEN", "SPOON", "TRAY", "BOTTLE",
+            "TIN",
+        ],
         "/Kitchen/Cooking and baking",
         Shape::Mug,
     ),
     (&["LANTERN", "LIGHT", "CANDLE", "LAMP", "CHANDELIER"], "/Home/Lighting", Shape::Lantern),
     (&["CUSHION", "QUILT", "BLANKET", "TOWEL", "DOORMAT", "RUG", "FABRIC"], "/Home/Textiles", Shape::Cushion),
-    (&["CARD", "WRAP", "PAPER", "NOTEBOOK", "PENCIL", "STICKER", "RIBBON", "TAPE"], "/Paper and cards", Shape::Card),
+    (
+        &["CARD", "WRAP", "PAPER", "NOTEBOOK", "PENCIL", "STICKER", "RIBBON", "TAPE"],
+        "/Paper and cards",
+        Shape::Card,
+    ),
     (
         &["NECKLACE", "EARRING", "BRACELET", "RING", "JEWEL", "BEAD", "HAIR"],
         "/Jewellery and accessories",
         Shape::Necklace,
     ),
     (
-        &["TOY", "GAME", "DOLL", "CHILD", "KIDS", "PLAY", "PUZZLE", "BALLOON", "SKITTLE", "SOLDIER", "SKIPPING"],
+        &[
+            "TOY", "GAME", "DOLL", "CHILD", "KIDS", "PLAY", "PUZZLE", "BALLOON", "SKITTLE", "SOLDIER",
+            "SKIPPING",
+        ],
         "/Toys and games",
         Shape::Ball,
     ),
     (&["GARDEN", "PLANT", "FLOWER", "HERB", "BIRD", "WATERING", "PARASOL"], "/Garden", Shape::Plant),
-    (&["CLOCK", "FRAME", "MIRROR", "HOOK", "SIGN", "DRAWER", "CABINET", "HEART", "WALL"], "/Home/Decoration", Shape::Gift),
+    (
+        &["CLOCK", "FRAME", "MIRROR", "HOOK", "SIGN", "DRAWER", "CABINET", "HEART", "WALL"],
+        "/Home/Decoration",
+        Shape::Gift,
+    ),
 ];
 
 /// The category and shape of a product by its name.

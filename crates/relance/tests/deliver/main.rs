@@ -1,7 +1,8 @@
 //! `relance deliver` as a user runs it, and as a machine breaks it.
 
 mod outbox;
-#[path = "../../delivery/tests/support/mod.rs"]
+mod real_smtp;
+#[path = "../../../delivery/tests/support/mod.rs"]
 mod support;
 
 use mail_parser::MessageParser;

@@ -1,7 +1,5 @@
 //! A database with messages in its outbox, and the program run on it.
 
-#![expect(dead_code, reason = "each test program uses a part of it")]
-
 use std::{
     path::PathBuf,
     process::{Command, Output},

@@ -1,8 +1,6 @@
 //! Delivery to a real SMTP server program: Postfix's `smtp-sink` (Debian: `apt-get install postfix`), found in PATH or in
 //! /usr/sbin. A machine without it fails these tests: what they say cannot be said by a server of our own.
 
-mod outbox;
-
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -11,8 +9,8 @@ use std::{
     time::Duration,
 };
 
+use crate::outbox::{World, json, run, stderr};
 use mail_parser::{MessageParser, MimeHeaders};
-use outbox::{World, json, run, stderr};
 
 fn program() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
