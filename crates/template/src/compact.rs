@@ -15,8 +15,28 @@ pub(crate) fn compact(html: &str) -> String {
         rest = &tail[end..];
     }
     spaces(&mut out, rest);
+    let out = single_backgrounds(&out);
     // What Outlook gets in two neighbouring comments of the same kind it gets in one.
     out.replace("<![endif]--><!--[if mso | IE]>", "").replace(" style=\"\"", "").replace(" class=\"\"", "")
+}
+
+/// `background:#fff;background-color:#fff` says the same twice.
+fn single_backgrounds(html: &str) -> String {
+    const FIRST: &str = "background:#";
+    let mut out = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some(at) = rest.find(FIRST) {
+        let color = &rest[at + FIRST.len() - 1..];
+        let len = color.find(';').unwrap_or(color.len());
+        let (color, after) = color.split_at(len);
+        out.push_str(&rest[..at + FIRST.len() - 1]);
+        out.push_str(color);
+        rest = after
+            .strip_prefix(";background-color:")
+            .and_then(|tail| tail.strip_prefix(color))
+            .unwrap_or(after);
+    }
+    out + rest
 }
 
 /// Collapses runs of white space to one blank, to none where a tag or a rule ends or begins.
@@ -60,6 +80,8 @@ mod tests {
                 "<!--[if mso | IE]><i><![endif]-->\n<!--[if mso | IE]><b><![endif]-->",
                 "<!--[if mso | IE]><i><b><![endif]-->",
             ),
+            ("a{background:#fff;background-color:#fff;b:c}", "a{background:#fff;b:c}"),
+            ("a{background:#fff;background-color:#eee}", "a{background:#fff;background-color:#eee}"),
             ("<p style=\"\" class=\"x\">", "<p class=\"x\">"),
         ] {
             assert_eq!(compact(html), short, "{html}");

@@ -169,7 +169,7 @@ impl Default for Theme {
             accent: "#1f6f5c".into(),
             on_accent: "#ffffff".into(),
             line: "#e6e3de".into(),
-            font: "'Helvetica Neue', Helvetica, Arial, sans-serif".into(),
+            font: "Helvetica,Arial,sans-serif".into(),
             radius: 6,
         }
     }

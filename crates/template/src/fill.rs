@@ -196,7 +196,10 @@ pub(crate) fn grid(
             if i > 0 && i % columns == 0 {
                 filled.html.push_str("</tr><tr>");
             }
-            filled.html.push_str(&format!("<td width=\"{}\" valign=\"top\"><![endif]-->", plan.cell));
+            filled.html.push_str(&format!(
+                "<td width=\"{}\" valign=\"top\" style=\"font-family:Arial,sans-serif\"><![endif]-->",
+                plan.cell
+            ));
         } else {
             filled.html.push_str("<!--[if !mso]><!-->");
         }

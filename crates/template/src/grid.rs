@@ -94,12 +94,8 @@ pub(crate) fn plan(build: &mut Build<'_>, grid: &Grid, width: u32) -> usize {
         Layout::Vertical => vertical(build, grid, cell.saturating_sub(2 * pad)),
         side => beside(build, grid, side == Layout::ImageRight),
     };
-    let theme = build.theme();
-    let mut parts = vec![Part::Html(format!(
-        "<div style=\"padding:{pad}px;font-family:{};font-size:{NAME_SIZE}px;line-height:20px;color:{};text-align:left\">",
-        theme.font.replace('"', "'"),
-        theme.text
-    ))];
+    let mut parts =
+        vec![Part::Html(format!("<div style=\"padding:{pad}px;font-size:{NAME_SIZE}px;line-height:20px\">"))];
     if grid.whole_card {
         parts.push(Part::Open(" style=\"display:block;color:inherit;text-decoration:none\"".into()));
     }
@@ -170,7 +166,17 @@ fn elements(build: &mut Build<'_>, grid: &Grid, elements: &[Element], width: u32
     let is_price =
         |element: &Element| matches!(element, Element::Price | Element::OriginalPrice | Element::Discount);
     let mut in_price = false;
-    for element in elements {
+    let mut skip = false;
+    for (i, element) in elements.iter().enumerate() {
+        if std::mem::take(&mut skip) {
+            continue;
+        }
+        if let (Element::Image, Some(Element::Name), false) = (element, elements.get(i + 1), grid.whole_card)
+        {
+            picture_and_name(build, width, parts);
+            skip = true;
+            continue;
+        }
         if is_price(element) != in_price {
             in_price = !in_price;
             let open = "<div style=\"margin-top:4px;min-height:20px;font-size:15px;line-height:20px\">";
@@ -183,12 +189,27 @@ fn elements(build: &mut Build<'_>, grid: &Grid, elements: &[Element], width: u32
     }
 }
 
+/// A picture with the name below it is one link: shorter, and said once to those who listen.
+fn picture_and_name(build: &Build<'_>, width: u32, parts: &mut Vec<Part>) {
+    let theme = build.theme();
+    let style = format!(" class=\"r-a\" style=\"display:block;color:{};text-decoration:none\"", theme.text);
+    parts.push(Part::Open(style));
+    image(build, None, width, parts);
+    let height = 20 * NAME_LINES;
+    parts.push(Part::Html(format!(
+        "<span style=\"display:block;margin-top:10px;height:{height}px;overflow:hidden\">"
+    )));
+    parts.push(Part::Name);
+    parts.push(Part::Html("</span>".into()));
+    parts.push(Part::Close);
+}
+
 fn one(build: &mut Build<'_>, grid: &Grid, element: &Element, width: u32, parts: &mut Vec<Part>) {
     let theme = build.theme();
     let html = |text: String| Part::Html(text);
     let linked = !grid.whole_card;
     match element {
-        Element::Image => image(build, linked, width, parts),
+        Element::Image => image(build, Some(linked), width, parts),
         Element::Name => {
             let height = 20 * NAME_LINES;
             parts.push(html(format!("<div class=\"r-n\" style=\"margin-top:10px;height:{height}px;overflow:hidden\">")));
@@ -258,19 +279,21 @@ fn close(linked: bool, parts: &mut Vec<Part>) {
     parts.push(if linked { Part::Close } else { Part::Html("</span>".into()) });
 }
 
-fn image(build: &Build<'_>, linked: bool, width: u32, parts: &mut Vec<Part>) {
+/// A picture, or the product's first letter where there is none. `linked` says whether it is a link of its own; none
+/// when a link around it names the product already.
+fn image(build: &Build<'_>, linked: Option<bool>, width: u32, parts: &mut Vec<Part>) {
     let theme = build.theme();
     let radius = theme.radius;
-    open(linked, " style=\"display:block;text-decoration:none\"", parts);
-    let picture = vec![
-        Part::Html("<img src=\"".into()),
-        Part::Image,
-        Part::Html("\" alt=\"".into()),
-        Part::Name,
-        Part::Html(format!(
-            "\" width=\"{width}\" style=\"display:block;width:100%;height:auto;border:0;border-radius:{radius}px\">"
-        )),
-    ];
+    if let Some(linked) = linked {
+        open(linked, " style=\"display:block;text-decoration:none\"", parts);
+    }
+    let mut picture = vec![Part::Html("<img src=\"".into()), Part::Image, Part::Html("\" alt=\"".into())];
+    if linked.is_some() {
+        picture.push(Part::Name);
+    }
+    picture.push(Part::Html(format!(
+        "\" width=\"{width}\" style=\"display:block;width:100%;height:auto;border-radius:{radius}px\">"
+    )));
     let side = width.clamp(60, 160);
     let initial = vec![
         Part::Html(format!(
@@ -281,8 +304,10 @@ fn image(build: &Build<'_>, linked: bool, width: u32, parts: &mut Vec<Part>) {
         Part::Initial,
         Part::Html("</span>".into()),
     ];
-    parts.push(Part::If(Has::Image, picture, initial));
-    close(linked, parts);
+    parts.push(Part::If(Has::Image, joined(picture), initial));
+    if let Some(linked) = linked {
+        close(linked, parts);
+    }
 }
 
 fn button(build: &mut Build<'_>, label: Option<&Text>, linked: bool, parts: &mut Vec<Part>) {
@@ -320,7 +345,7 @@ pub(crate) fn plan_cart(build: &mut Build<'_>, cart: &CartBlock) -> usize {
     let cell = format!("padding:10px 0;border-bottom:1px solid {};vertical-align:middle", theme.line);
     if has(|element| matches!(element, Element::Image)) {
         line.push(Part::Html(format!("<td width=\"72\" style=\"width:72px;{cell}\">")));
-        image(build, true, 64, &mut line);
+        image(build, Some(true), 64, &mut line);
         line.push(Part::Html("</td>".into()));
     }
     line.push(Part::Html(format!("<td style=\"padding-left:12px;{cell}\">")));

@@ -73,7 +73,7 @@ fn they_stand_every_number_of_products() {
         let template = compile(name);
         for n in [0, 1, 2, 4, 5, 6, 7, 100] {
             let rendered = render(&template, &json!({"products": products(n)}), "en-GB");
-            assert_eq!(rendered.html.matches("Alarm clock no.").count() / 2, n.min(6), "{name} with {n}");
+            assert_eq!(rendered.html.matches("Alarm clock no.").count(), n.min(6), "{name} with {n}");
             assert_eq!(rendered.text.matches("- Alarm clock no.").count(), n.min(6), "{name} with {n}");
             assert!(rendered.subject.starts_with("Dear customer,"), "{}", rendered.subject);
             assert!(rendered.html.len() < 40_000, "{} bytes", rendered.html.len());
