@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
-    value::{Kwargs, Object, Rest, ValueKind},
+    value::{Object, ValueKind},
 };
 use model::{Amount, Zone};
 
@@ -196,11 +196,11 @@ fn nth(value: &Value, i: usize) -> Value {
     value.get_item_by_index(i).unwrap_or(Value::UNDEFINED)
 }
 
-fn join(value: Value, with: Option<String>) -> Result<String, Error> {
+fn join(value: &Value, with: Option<&str>) -> Result<String, Error> {
     let mut out = String::new();
     for (i, one) in value.try_iter()?.enumerate() {
         if i > 0 {
-            out.push_str(with.as_deref().unwrap_or(", "));
+            out.push_str(with.unwrap_or(", "));
         }
         out.push_str(&one.to_string());
         if out.len() > VALUE_LEN_MAX * 4 {
@@ -243,36 +243,36 @@ fn truncate(text: &str, length: Option<usize>) -> String {
     format!("{}…", cut[..at].trim_end())
 }
 
-fn money(state: &State<'_, '_>, value: Value, currency: Option<String>) -> Result<String, Error> {
+fn money(state: &State<'_, '_>, value: &Value, currency: Option<&str>) -> Result<String, Error> {
     let mut out = String::new();
-    if let (Some(format), false) = (format(state), is_blank(&value)) {
-        format.locale.money(&mut out, scaled(&value)?, currency.as_deref().unwrap_or(&format.currency));
+    if let (Some(format), false) = (format(state), is_blank(value)) {
+        format.locale.money(&mut out, scaled(value)?, currency.unwrap_or(&format.currency));
     }
     Ok(out)
 }
 
-fn number(state: &State<'_, '_>, value: Value, decimals: Option<usize>) -> Result<String, Error> {
+fn number(state: &State<'_, '_>, value: &Value, decimals: Option<usize>) -> Result<String, Error> {
     let mut out = String::new();
-    if let (Some(format), false) = (format(state), is_blank(&value)) {
+    if let (Some(format), false) = (format(state), is_blank(value)) {
         let (least, most) = decimals.map_or((0, 3), |n| (n.min(4), n.min(4)));
-        format.locale.number(&mut out, scaled(&value)?, least, most);
+        format.locale.number(&mut out, scaled(value)?, least, most);
     }
     Ok(out)
 }
 
-fn percent(state: &State<'_, '_>, value: Value, decimals: Option<usize>) -> Result<String, Error> {
+fn percent(state: &State<'_, '_>, value: &Value, decimals: Option<usize>) -> Result<String, Error> {
     let mut out = String::new();
-    if let (Some(format), false) = (format(state), is_blank(&value)) {
-        format.locale.percent(&mut out, scaled(&value)?, decimals.unwrap_or(1));
+    if let (Some(format), false) = (format(state), is_blank(value)) {
+        format.locale.percent(&mut out, scaled(value)?, decimals.unwrap_or(1));
     }
     Ok(out)
 }
 
-fn date(state: &State<'_, '_>, value: Value, style: Rest<Value>, _: Kwargs) -> Result<String, Error> {
+fn date(state: &State<'_, '_>, value: &Value, style: Option<&str>) -> Result<String, Error> {
     let mut out = String::new();
-    if let (Some(format), false) = (format(state), is_blank(&value)) {
-        let word = style.first().map_or_else(|| "long".to_owned(), Value::to_string);
-        let style = DateStyle::parse(&word).ok_or_else(|| {
+    if let (Some(format), false) = (format(state), is_blank(value)) {
+        let word = style.unwrap_or("long");
+        let style = DateStyle::parse(word).ok_or_else(|| {
             wrong(format!("`{word}` is no style of a date: use {}", DateStyle::WORDS.join(", ")))
         })?;
         let text = value.to_string();
@@ -282,9 +282,9 @@ fn date(state: &State<'_, '_>, value: Value, style: Rest<Value>, _: Kwargs) -> R
     Ok(out)
 }
 
-fn time(state: &State<'_, '_>, value: Value) -> Result<String, Error> {
+fn time(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     let mut out = String::new();
-    if let (Some(format), false) = (format(state), is_blank(&value)) {
+    if let (Some(format), false) = (format(state), is_blank(value)) {
         let text = value.to_string();
         let when = parse_when(&text, &format.zone).ok_or_else(|| wrong(format!("`{text}` is not a time")))?;
         format.locale.time(&mut out, when.time());

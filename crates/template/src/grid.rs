@@ -236,7 +236,7 @@ fn one(build: &mut Build<'_>, grid: &Grid, element: &Element, width: u32, parts:
             Has::Original,
             vec![
                 html(format!(
-                    "<span style=\"background:{};color:{};border-radius:3px;padding:0 5px;font-size:12px;line-height:16px;display:inline-block\">",
+                    "<span style=\"background:{};color:{};border-radius:3px;padding:0 5px;font-size:12px;line-height:16px;display:inline-block;vertical-align:top;margin-top:2px\">",
                     theme.accent, theme.on_accent
                 )),
                 Part::Discount,

@@ -26,6 +26,7 @@ pub mod link;
 pub mod locale;
 mod markdown;
 mod page;
+mod page_ends;
 mod read;
 mod read_blocks;
 pub mod render;
