@@ -2,7 +2,6 @@
 
 pub mod campaign;
 pub mod catalogue;
-pub mod import;
 pub mod rfm;
 pub mod rules;
 pub mod segments;

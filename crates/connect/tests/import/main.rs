@@ -1,31 +1,27 @@
 //! Files into a real base: what is rejected and why, what orders come to, and that neither kills nor repeats change
 //! the result.
 
+mod again;
+
 use std::{
     collections::BTreeMap,
     io::Write,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use connect::{
     Kind, Options, Report,
-    options::{Encoding, FreeLines, Incomplete, KeyKind, Negative},
+    options::{Encoding, Incomplete, KeyKind, Negative},
     run::{ImportError, RejectsTo, Silent, Sink, import},
     source::Source,
 };
 use model::{ConsentState, ContactId, Order, Product, ProductId, Timestamp, Zone};
-use proptest::prelude::*;
 use storage::{
-    StoreError,
-    catalogue::{CatalogueStore, ProductDay},
+    catalogue::CatalogueStore,
     contacts::{ContactStore, IdentifierKind},
-    imports::{Checkpoint, ImportBatch, ImportOutcome, ImportStore},
     orders::OrderStore,
-    settings::{Definition, DefinitionKind, NewDefinition, SettingsStore},
+    settings::{DefinitionKind, NewDefinition, SettingsStore},
 };
 use testkit::{Store, block_on, store};
 
@@ -542,148 +538,4 @@ fn items_and_packed_files() {
         content(&store)[0],
         "order 1 Some(\"a\") 2024-01-01T10:00:00Z 2.25 0 true [\"5x1@0.05\", \"Px2@1.1\"]"
     );
-}
-
-/// A base that fails at the n-th batch, before or after it was written.
-struct Fragile<'a> {
-    store: &'a Store,
-    left: AtomicU64,
-    after: bool,
-}
-
-impl ImportStore for Fragile<'_> {
-    async fn import(&self, batch: ImportBatch) -> storage::Result<ImportOutcome> {
-        let last = self.left.fetch_sub(1, Ordering::SeqCst) == 0;
-        if last && !self.after {
-            return Err(StoreError::DiskFull);
-        }
-        let outcome = self.store.import(batch).await?;
-        if last { Err(StoreError::DiskFull) } else { Ok(outcome) }
-    }
-    async fn load_checkpoint(&self, key: String) -> storage::Result<Option<Checkpoint>> {
-        self.store.load_checkpoint(key).await
-    }
-    async fn drop_checkpoint(&self, key: String) -> storage::Result<()> {
-        self.store.drop_checkpoint(key).await
-    }
-}
-
-impl SettingsStore for Fragile<'_> {
-    async fn load_setting(&self, key: String) -> storage::Result<Option<serde_json::Value>> {
-        self.store.load_setting(key).await
-    }
-    async fn save_setting(&self, key: String, value: serde_json::Value) -> storage::Result<()> {
-        self.store.save_setting(key, value).await
-    }
-    async fn load_definitions(&self, kind: DefinitionKind) -> storage::Result<Vec<Definition>> {
-        self.store.load_definitions(kind).await
-    }
-    async fn load_definition(
-        &self,
-        kind: DefinitionKind,
-        slug: model::Slug,
-        version: u32,
-    ) -> storage::Result<Option<Definition>> {
-        self.store.load_definition(kind, slug, version).await
-    }
-    async fn save_definitions(
-        &self,
-        definitions: Vec<NewDefinition>,
-        now: Timestamp,
-    ) -> storage::Result<Vec<u32>> {
-        self.store.save_definitions(definitions, now).await
-    }
-}
-
-impl CatalogueStore for Fragile<'_> {
-    async fn load_products(&self) -> storage::Result<Vec<Product>> {
-        self.store.load_products().await
-    }
-    async fn load_product_days(&self, first_day: i32, end_day: i32) -> storage::Result<Vec<ProductDay>> {
-        self.store.load_product_days(first_day, end_day).await
-    }
-}
-
-#[test]
-fn a_failure_at_any_batch_and_a_second_run_come_to_the_same_base() {
-    let mut rows = String::new();
-    for order in 0..2_500 {
-        let contact = order % 37;
-        let day = 1 + order % 28;
-        rows += &format!("{order},{contact},2024-01-{day:02},P{},Pot,2,1.25\n", order % 11);
-        if order % 5 == 0 {
-            rows += &format!("C{order},{contact},2024-02-{day:02},P{},Pot,-1,1.25\n", order % 13);
-        }
-        if order % 50 == 0 {
-            rows += &format!("bad{order},{contact},2024-02-{day:02},P,Pot,none,1.25\n");
-        }
-    }
-    let mut options = Options::new(Kind::Orders);
-    options.cancellation_prefix = Some("C".into());
-    let whole = store();
-    let path = lines(&whole, "file.csv", &rows);
-    let report = run(&*whole, &path, &options).unwrap();
-    let (wanted, listed) = (content(&whole), rejected(&path));
-    assert_eq!(report.counts.rejected, 50);
-    for (batch, after) in [(0, false), (0, true), (1, false), (1, true), (2, true), (3, false), (3, true)] {
-        let store = store();
-        let path = lines(&store, "file.csv", &rows);
-        let fragile = Fragile { store: &store, left: AtomicU64::new(batch), after };
-        let stopped = run(&fragile, &path, &options);
-        assert!(
-            matches!(stopped, Err(ImportError::Store(StoreError::DiskFull))),
-            "{batch} {after}: {stopped:?}"
-        );
-        let second = run(&*store, &path, &options).unwrap();
-        assert!(content(&store) == wanted, "{batch} {after}");
-        assert_eq!(rejected(&path), listed, "{batch} {after}");
-        assert_eq!(second.counts.rejected, 50);
-        let first_row_again = batch == 0 || (batch == 1 && !after);
-        assert_eq!(second.resumed_rows > 0 || second.repeated, !first_row_again, "{batch} {after}");
-    }
-}
-
-/// What a file of lines should come to, worked out the slow way, for orders without cancellations.
-fn slowly(rows: &[(u8, u8, u8, i64, i64)]) -> Vec<String> {
-    let mut orders: BTreeMap<u8, (u8, i64, Vec<String>, i64)> = BTreeMap::new();
-    for (order, minute, product, quantity, price) in rows {
-        let entry = orders.entry(*order).or_insert((0, 0, Vec::new(), 0));
-        entry.0 = entry.0.max(*minute);
-        entry.1 += quantity * price;
-        entry.2.push(format!("P{product}x{quantity}@{price}"));
-    }
-    let mut content: Vec<String> = orders
-        .into_iter()
-        .map(|(order, (minute, total, mut lines, _))| {
-            lines.sort();
-            format!(
-                "order {order} Some(\"c{}\") 2024-01-01T10:{minute:02}:00Z {total} 0 true {lines:?}",
-                order % 3
-            )
-        })
-        .collect();
-    content.sort();
-    content
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    /// The order of rows, and how they are dealt out over files and packings, does not change what orders come to.
-    #[test]
-    fn orders_are_what_their_lines_come_to(
-        rows in prop::collection::vec((0_u8..12, 0_u8..60, 0_u8..6, 1_i64..5, 1_i64..50), 1..80),
-        packed in any::<bool>(),
-    ) {
-        let store = store();
-        let mut text = LINES.to_owned();
-        for (order, minute, product, quantity, price) in &rows {
-            text += &format!("{order},c{},2024-01-01 10:{minute:02}:00,P{product},,{quantity},{price}\n", order % 3);
-        }
-        let bytes = if packed { zstd::encode_all(text.as_bytes(), 1).unwrap() } else { text.into_bytes() };
-        let path = file(&store, "file", &bytes);
-        run(&*store, &path, &Options { free_lines: FreeLines::LeaveOut, ..Options::new(Kind::Orders) }).unwrap();
-        let orders: Vec<String> = content(&store).into_iter().filter(|line| line.starts_with("order")).collect();
-        prop_assert_eq!(orders, slowly(&rows));
-    }
 }

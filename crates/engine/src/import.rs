@@ -1,1 +1,0 @@
-//! Imports in batches with a checkpoint.
