@@ -28,7 +28,7 @@ const BESIDE: [(&str, &str); 5] = [
         "consent_and_activity",
         "[{consent: newsletter, is: subscribed}, {did: Product Viewed, count: {at_least: 3}}]",
     ),
-    ("property", "{did: Product Viewed, where: {property: product_id, starts_with: \"1\"}, within: P90D}"),
+    ("property", "{did: Product Viewed, where: {property: product_id, starts_with: p0001}, within: P90D}"),
 ];
 
 /// Measures.

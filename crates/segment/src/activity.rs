@@ -1,11 +1,8 @@
 //! What a contact did: which events count, inside which window, measured how.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::borrow::Cow;
 
-use model::{
-    Amount, Cart, CartState, Event, Line, Order, Period, Product, ProductId, Timestamp, Value, Zone,
-    event::kind,
-};
+use model::{Amount, Event, Line, Order, Period, Product, ProductId, Timestamp, Value, Zone, event::kind};
 
 use crate::{
     Kind, NoData, Operand, ProductCondition, Tests,
@@ -606,84 +603,4 @@ fn holds_of_some(tests: &Tests, values: &[Value], moment: &Moment<'_>) -> bool {
         }
         _ => values.iter().any(|value| test.holds(Some(value), moment, &NoData)),
     })
-}
-
-/// A question about the contact's carts: how many are in one of the states, inside the window, with such contents.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CartCondition {
-    /// The states that count; all when empty.
-    pub states: Vec<CartState>,
-    /// Microseconds without a change after which a cart is abandoned.
-    pub abandoned_after: i64,
-    /// What it comes to.
-    pub total: Tests,
-    /// Units in it.
-    pub quantity: Tests,
-    /// Some line's product.
-    pub product: Option<ProductCondition>,
-    /// When it came into the state: its last change, or when it became abandoned.
-    pub window: Window,
-    /// How many carts.
-    pub count: Tests,
-}
-
-impl CartCondition {
-    pub(crate) fn refs(&self, visit: &mut dyn FnMut(Kind, &Operand)) {
-        for tests in [&self.total, &self.quantity, &self.count] {
-            tests.operands().for_each(|one| visit(Kind::Number, one));
-        }
-        for (path, kind) in self.product.iter().flat_map(ProductCondition::refs) {
-            visit(kind, &Operand::Ref(path));
-        }
-    }
-
-    /// Whether carts that were bought may count.
-    #[must_use]
-    pub fn may_be_purchased(&self) -> bool {
-        self.states.is_empty() || self.states.contains(&CartState::Purchased)
-    }
-
-    /// When "now" sees the cart counted: at most one interval per state.
-    #[must_use]
-    pub fn intervals(&self, cart: &Cart, products: &dyn Products, zone: &Zone) -> Vec<Interval> {
-        let moment = Moment { now: cart.updated_at, zone };
-        let units = cart.lines.iter().map(|line| line.quantity).sum();
-        let contents = self.total.hold(Some(&Value::Decimal(cart.total)), &moment, &NoData)
-            && self.quantity.hold(Some(&Value::Integer(units)), &moment, &NoData)
-            && self.product.as_ref().is_none_or(|condition| {
-                cart.lines
-                    .iter()
-                    .filter_map(|line| products.by_id(line.product))
-                    .any(|product| condition.holds(product, &NoData, &moment))
-            });
-        if !contents {
-            return Vec::new();
-        }
-        let changed = cart.updated_at;
-        let abandoned = changed.plus(self.abandoned_after);
-        let spans = if cart.purchased {
-            vec![(CartState::Purchased, changed, Timestamp::MAX)]
-        } else if cart.lines.is_empty() {
-            vec![(CartState::Active, changed, Timestamp::MAX)]
-        } else {
-            vec![(CartState::Active, changed, abandoned), (CartState::Abandoned, abandoned, Timestamp::MAX)]
-        };
-        spans
-            .into_iter()
-            .filter(|(state, ..)| self.states.is_empty() || self.states.contains(state))
-            .map(|(_, from, until)| {
-                let window = self.window.interval(from, zone);
-                // A state holds from its first instant on; only what is measured in time waits for it to pass.
-                let opens = if window.from == from.plus(1) { from } else { window.from };
-                Interval { from: opens, until: until.min(window.until) }
-            })
-            .filter(|interval| interval.from < interval.until)
-            .collect()
-    }
-}
-
-/// Orders entries by time.
-#[must_use]
-pub fn by_time(left: &Entry, right: &Entry) -> Ordering {
-    left.cmp(right)
 }

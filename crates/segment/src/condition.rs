@@ -18,6 +18,10 @@ pub struct Condition {
 }
 
 /// A node of the tree.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a tree has a hundred leaves at most, and is read far more often than made"
+)]
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::large_enum_variant,

@@ -3,7 +3,7 @@
 use model::{Cart, ConsentState, Event, Order, RfmPlacement, Timestamp, Value, Zone};
 
 use crate::{
-    Activity, CartCondition, Condition, Data, Entries, Leaf, NoData, Products, Test, Tests, Tree,
+    Activity, CartCondition, Condition, Data, Entries, Leaf, NoData, Products, Tests, Tree,
     activity::Tally,
     condition::{NoProducts, RfmCondition},
     dates::Interval,
@@ -220,16 +220,13 @@ impl<'a> Prepared<'a> {
             Self::Constant(truth) => (*truth, None),
             Self::Tests(tests, value) => {
                 let moment = Moment { now, zone };
-                (
-                    tests.hold(value.as_ref(), &moment, facts.data()),
-                    tests.next_flip(value.as_ref(), &moment, facts.data()),
-                )
+                (tests.hold(value.as_ref(), &moment, facts.data()), tests.next_flip(value.as_ref(), &moment))
             }
             Self::Entries(activity, entries) => {
                 let (value, next) = measured(activity, entries, now, zone);
                 let moment = Moment { now, zone };
                 let truth = activity.tests.hold(value.as_ref(), &moment, facts.data());
-                let of_tests = activity.tests.next_flip(value.as_ref(), &moment, facts.data());
+                let of_tests = activity.tests.next_flip(value.as_ref(), &moment);
                 (truth, [next, of_tests].into_iter().flatten().min())
             }
             Self::Carts(_, carts) => {
@@ -278,10 +275,4 @@ fn measured(
         next = [next, interval.next(now)].into_iter().flatten().min();
     }
     (tally.measure(&activity.measure), next)
-}
-
-/// Whether one comparison holds of a value at an instant, without data of earlier nodes.
-#[must_use]
-pub fn test_holds(test: &Test, value: Option<&Value>, now: Timestamp, zone: &Zone) -> bool {
-    test.holds(value, &Moment { now, zone }, &NoData)
 }

@@ -10,6 +10,7 @@
 //! The language is described in `docs/segments.md`, whose examples are parsed by a test.
 
 pub mod activity;
+pub mod carts;
 pub mod condition;
 pub mod dates;
 pub mod evaluate;
@@ -24,7 +25,8 @@ pub mod schema;
 pub mod state;
 pub mod test;
 
-pub use activity::{Activity, CartCondition, Entries, Entry, Filter, Measure, Products, Window};
+pub use activity::{Activity, Entries, Entry, Filter, Measure, Products, Window};
+pub use carts::CartCondition;
 pub use condition::{Condition, Leaf, Reads, Tree};
 pub use evaluate::{Facts, Outcome, evaluate};
 pub use file::SegmentFile;

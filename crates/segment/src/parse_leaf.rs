@@ -57,7 +57,7 @@ impl Parser<'_, '_> {
         let mut fields = self.fields(node, path)?;
         let leaf = match *key {
             "field" => self.field_leaf(&mut fields),
-            "ref" => self.value_leaf(node, &mut fields),
+            "ref" => self.value_leaf(&mut fields),
             "consent" => self.consent_leaf(&mut fields),
             "rfm" => self.rfm_leaf(&mut fields),
             "segment" => self.member_leaf(&mut fields, "segment").map(Leaf::Segment),
@@ -95,7 +95,7 @@ impl Parser<'_, '_> {
         Some(Leaf::Field { name: name.to_owned(), kind: left.kind, tests })
     }
 
-    fn value_leaf(&mut self, node: &Node, fields: &mut Fields<'_>) -> Option<Leaf> {
+    fn value_leaf(&mut self, fields: &mut Fields<'_>) -> Option<Leaf> {
         let text = self.need(fields.required("ref"))?;
         let path = RefPath::parse(text.text().unwrap_or_default())
             .and_then(|path| self.schema.ref_kind(&path).map(|kind| (path, kind)))
@@ -106,7 +106,6 @@ impl Parser<'_, '_> {
             [root, name] if root == "contact" => self.schema.field_type(name).map(ValueType::of_field),
             _ => None,
         });
-        let _ = node;
         let tests = self.tests(fields, &known.unwrap_or_else(|| ValueType::of(kind)))?;
         let (path, kind) = found?;
         Some(Leaf::Value { path, kind, tests })

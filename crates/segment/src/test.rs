@@ -9,7 +9,6 @@ use crate::{
         Calendar, Interval, date_of_day, day_of, expiry, is_anniversary, last_day_within, next_anniversary,
         start_of_day,
     },
-    operator::Kind,
 };
 
 /// The instant of evaluation, and the workspace's zone.
@@ -66,8 +65,8 @@ impl Tests {
 
     /// The earliest instant after now at which one may answer otherwise.
     #[must_use]
-    pub fn next_flip(&self, left: Option<&Value>, moment: &Moment<'_>, data: &dyn Data) -> Option<Timestamp> {
-        self.0.iter().filter_map(|test| test.next_flip(left, moment, data)).min()
+    pub fn next_flip(&self, left: Option<&Value>, moment: &Moment<'_>) -> Option<Timestamp> {
+        self.0.iter().filter_map(|test| test.next_flip(left, moment)).min()
     }
 
     /// The references on the right sides.
@@ -260,7 +259,7 @@ impl Test {
     /// The earliest instant after now at which it may answer otherwise for the same left side; none when time alone
     /// never changes the answer. Never too late; where it is too early the answer is simply the same there.
     #[must_use]
-    pub fn next_flip(&self, left: Option<&Value>, moment: &Moment<'_>, data: &dyn Data) -> Option<Timestamp> {
+    pub fn next_flip(&self, left: Option<&Value>, moment: &Moment<'_>) -> Option<Timestamp> {
         let left = temporal(left?, moment.zone);
         let zone = moment.zone;
         let today = day_of(moment.now, zone);
@@ -277,7 +276,6 @@ impl Test {
                 }
                 let instants = operands.contains(&Operand::Now).then(|| left.instant(zone));
                 let days = on_days.then_some([midnight(day), midnight(day + 1)]);
-                let _ = data;
                 days.into_iter()
                     .flatten()
                     .chain(instants.into_iter().flat_map(|at| [at, at.plus(1)]))
@@ -422,12 +420,6 @@ pub fn value_of_json(json: &serde_json::Value) -> Option<Value> {
         },
         _ => None,
     }
-}
-
-/// The kind that a literal has.
-#[must_use]
-pub const fn kind_of(value: &Value) -> Kind {
-    Kind::of_value(value)
 }
 
 impl Tests {

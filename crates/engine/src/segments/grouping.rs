@@ -88,7 +88,7 @@ impl Question {
     fn flips_soon(&self, tally: &Tally) -> bool {
         let moment = Moment { now: self.now, zone: &self.zone };
         let value = tally.measure(&self.activity.measure);
-        let next = self.activity.tests.next_flip(value.as_ref(), &moment, &NoData);
+        let next = self.activity.tests.next_flip(value.as_ref(), &moment);
         next.is_some_and(|at| at.since(self.now) <= FLIPS_AHEAD)
     }
 }
