@@ -2,11 +2,13 @@
 //! [`conformance!`](crate::conformance) with a function that makes an empty database.
 
 mod base;
+mod journeys;
 mod refunds;
 mod relations;
 mod rules;
 
 pub use base::*;
+pub use journeys::*;
 pub use refunds::*;
 pub use relations::*;
 pub use rules::*;
@@ -58,6 +60,8 @@ macro_rules! conformance {
             last_carts_by_state
             events_are_known_by_their_message
             orders_can_be_scanned
+            journey_runs_are_begun_once
+            journey_batches_are_committed_once
             checkpoints_come_with_their_rows
             definitions_get_versions
             currencies_are_refused_or_converted
