@@ -5,7 +5,7 @@ Writes, into a fresh SQLite file with the tables and indexes of Relance's migrat
 its trace, for the share that is written to one outbox row with its body, and for the share of the up-selling branch
 one changed profile; in transactions of the campaign's batch, with the campaign's pragmas. Prints one JSON object.
 
-    bench/compare/campaign_raw.py --size 1000000 --messages 0.7 --fields 0.15
+    bench/compare/campaign_raw.py --size 1000000 --messages 0.738 --fields 0.081
 """
 
 import argparse
@@ -23,9 +23,9 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "crates" / "storage-sqlite" /
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=1_000_000, help="contacts")
-    parser.add_argument("--messages", type=float, default=0.7, help="messages for each contact")
-    parser.add_argument("--fields", type=float, default=0.15, help="changed profiles for each contact")
-    parser.add_argument("--body", type=int, default=900, help="bytes of a message's frozen variables")
+    parser.add_argument("--messages", type=float, default=0.738, help="messages for each contact")
+    parser.add_argument("--fields", type=float, default=0.081, help="changed profiles for each contact")
+    parser.add_argument("--body", type=int, default=600, help="bytes of a message's frozen variables")
     parser.add_argument("--profile", type=int, default=400, help="bytes of a contact's profile")
     parser.add_argument("--batch", type=int, default=1_000, help="contacts in a transaction")
     args = parser.parse_args()

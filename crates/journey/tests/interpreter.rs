@@ -123,7 +123,7 @@ fn go(
     world: &World<'_>,
     person: Person,
     members: &[u16],
-    bought: Option<Arc<Cart>>,
+    bought: Option<&Arc<Cart>>,
 ) -> (Finished, Vec<Need>) {
     let (mut run, mut asked) = (Run::new(person), Vec::new());
     while let Progress::Needs(needs) = advance(&mut run, world) {
@@ -131,7 +131,7 @@ fn go(
             asked.push(need);
             match need {
                 Need::Member(slot) => run.answers().set_member(slot, members.contains(&slot)),
-                Need::LastCart(choice) => run.answers().set_last_cart(choice, bought.clone()),
+                Need::LastCart(choice) => run.answers().set_last_cart(choice, bought.cloned()),
                 Need::Facts(needs) => run.answers().set_facts(needs, ContactFacts::default()),
             }
         }
@@ -165,7 +165,7 @@ links:
 fn what_one_node_writes_the_next_reads() {
     let (journey, shop) = (compiled(UP), shop());
     let world = world(&journey, &shop);
-    let (done, asked) = go(&world, person(1), &[], Some(cart(&[3, 6, 2])));
+    let (done, asked) = go(&world, person(1), &[], Some(&cart(&[3, 6, 2])));
     assert_eq!(asked, [Need::LastCart(CartChoice::Purchased)]);
     assert_eq!(done.contact.fields["highest"], Value::Decimal(Amount::units(6)));
     assert_eq!((done.changes.len(), &done.changes[0].before), (1, &None));
@@ -309,8 +309,8 @@ proptest! {
             let mut dice = Dice::of(&[seed, id as u64]);
             let members: Vec<u16> = (0..3).filter(|_| dice.below(2) == 0).collect();
             let bought = (dice.below(2) == 0).then(|| cart(&[1]));
-            let (done, _) = go(&world, person(id), &members, bought.clone());
-            let (again, _) = go(&world, person(id), &members, bought);
+            let (done, _) = go(&world, person(id), &members, bought.as_ref());
+            let (again, _) = go(&world, person(id), &members, bought.as_ref());
             prop_assert_eq!(&done.trace, &again.trace, "a replay goes the same way");
             prop_assert_eq!(trace::decode(&trace::encode(&done.trace)), Some(done.trace.clone()));
             counts.add(&done.trace);

@@ -203,6 +203,52 @@ async fn assert_dearer(db: &Sqlite, contact: i64, products: &[Json]) {
     }
 }
 
+/// The example with another policy of re-entry, in a folder of its own.
+fn example_that_lets_in_again(folder: &Path) -> PathBuf {
+    copy_example(folder);
+    let file = folder.join("journey.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("reentry: never", "reentry: after_exit")).unwrap();
+    file
+}
+
+fn copy_example(folder: &Path) {
+    for beside in ["segments", "templates"] {
+        fs::create_dir(folder.join(beside)).unwrap();
+        for entry in fs::read_dir(example().with_file_name(beside)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), folder.join(beside).join(entry.file_name())).unwrap();
+        }
+    }
+    for file in ["journey.yaml", "fields.yaml"] {
+        fs::copy(example().with_file_name(file), folder.join(file)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_run_writes_again_where_the_journey_lets_in_again() {
+    let shop = Shop::new();
+    let folder = TempDir::new().unwrap();
+    let file = example_that_lets_in_again(folder.path());
+    let run = ["journey", "run", file.to_str().unwrap(), "--batch", "10"];
+    // A run that is not finished is finished first.
+    let broken = shop.command(&run).env("RELANCE_CRASH_AT", "campaign.after_commit:2").output().unwrap();
+    assert!(!broken.status.success());
+    let refused = shop.relance(&[&run[..], &["--new-run"]].concat());
+    assert!(
+        !refused.status.success() && stderr(&refused).contains("journey.unfinished_run"),
+        "{}",
+        stderr(&refused)
+    );
+    let status = shop.relance(&["journey", "status", file.to_str().unwrap()]);
+    assert!(stderr(&status).contains("run 1 stands at 20 of 80 contacts"), "{}", stderr(&status));
+    assert!(shop.relance(&run).status.success());
+    let once = shop.messages().await.len();
+    let again = shop.relance(&[&run[..], &["--new-run"]].concat());
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert_eq!(shop.messages().await.len(), 2 * once);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn says_which_way_a_contact_went() {
     let shop = Shop::new();
@@ -274,15 +320,8 @@ fn mistakes_are_found_with_place_and_cure() {
     let broken = text
         .replace("segment: rfm-low", "segment: rfm-lwo")
         .replace("template: up-selling", "template: upselling");
+    copy_example(folder.path());
     fs::write(folder.path().join("journey.yaml"), broken).unwrap();
-    for beside in ["segments", "templates"] {
-        fs::create_dir(folder.path().join(beside)).unwrap();
-        for entry in fs::read_dir(example().with_file_name(beside)).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), folder.path().join(beside).join(entry.file_name())).unwrap();
-        }
-    }
-    fs::copy(example().with_file_name("fields.yaml"), folder.path().join("fields.yaml")).unwrap();
     let database = format!("sqlite:{}", folder.path().join("none.db").display());
     let check = |more: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_relance"))
