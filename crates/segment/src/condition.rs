@@ -23,10 +23,6 @@ pub struct Condition {
     reason = "a tree has a hundred leaves at most, and is read far more often than made"
 )]
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most nodes are leaves; a box for each would only scatter them"
-)]
 pub enum Tree {
     /// All hold.
     All(Vec<Self>),
