@@ -43,7 +43,7 @@ fn write(path: &Path) {
     let mut column = group.next_column().unwrap().unwrap();
     column
         .typed::<DoubleType>()
-        .write_batch(&[139.120_000_000_000_01, 0.1 + 0.2, f64::NEG_INFINITY], None, None)
+        .write_batch(&[139.12_f64.next_up(), 0.1 + 0.2, f64::NEG_INFINITY], None, None)
         .unwrap();
     column.close().unwrap();
     group.close().unwrap();
