@@ -1,7 +1,7 @@
 //! Which products to show to whom: the *Get products* step (spec §2.6), the catalogue that it reads, and relations
 //! between products learned from orders.
 //!
-//! Pure: a [`Catalogue`] is an immutable snapshot, [`select`] is a function of it, of the contact's facts and of the
+//! Pure: a [`Catalogue`] is an immutable snapshot, [`select()`] is a function of it, of the contact's facts and of the
 //! data of the run; [`train`] is a function of orders. Training uses several threads, the answer does not depend on
 //! how many.
 

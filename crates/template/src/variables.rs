@@ -1,7 +1,7 @@
 //! The JSON that a sending step freezes into the outbox and a template reads. All amounts and decimal numbers are in
 //! major units (`2.95`, a number or a text); dates are `2026-11-22`, instants RFC 3339; what is missing or null is empty.
 //!
-//! The frozen variables are one object: each declared variable under its name and, where [`crate::Reads`] asks for them,
+//! The frozen variables are one object: each declared variable under its name and, where [`segment::Reads`] asks for them,
 //! `contact`. See [`product`], [`cart`], [`contact`], [`value`].
 
 use model::{Amount, Cart, ConsentState, Currency, Product, ProductId, RfmPlacement, Value};

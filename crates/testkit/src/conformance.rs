@@ -1,5 +1,5 @@
 //! The tests that every backend must pass, generic over the contract. A backend's own test file calls
-//! [`conformance!`](crate::conformance) with a function that makes an empty database.
+//! [`conformance!`](macro@crate::conformance) with a function that makes an empty database.
 
 mod base;
 mod journeys;

@@ -1,8 +1,8 @@
 //! Learns relations between products from orders.
 //!
-//! Two views of the same weighted co-occurrence are blended: EASE over the well-sold products ([`ease`]) and a damped
+//! Two views of the same weighted co-occurrence are blended: EASE over the well-sold products (`ease`) and a damped
 //! cosine that reaches the long tail. How much an order weighs (by its size and age), the ridge and the blend are
-//! chosen on the shop's own last orders ([`tune`]), never by hand; then everything is learned again from all orders and
+//! chosen on the shop's own last orders (`tune`), never by hand; then everything is learned again from all orders and
 //! cut to a few neighbours per product.
 
 pub mod baskets;
