@@ -205,7 +205,7 @@ fn tell(rules: &Rules, report: &campaign::Report, common: &Common) {
     match report.state {
         State::Completed => eprintln!("another run: relance journey run … --new-run{database}"),
         _ if sent > 0 => {
-            eprintln!("next: relance deliver --help{database} (the messages wait in the outbox)")
+            eprintln!("next: relance deliver{database} --capture mails (into a folder), or --smtp URL")
         }
         _ => {}
     }
