@@ -118,7 +118,7 @@ fn encode(rendered: &Rendered, from: &Mailbox, i: u64) -> Result<Vec<u8>, String
         reply_to: None,
         to_name: "",
         to: &to,
-        id: MessageId::derive(1, i, "mail_up", 0),
+        id: MessageId::derive(1, i, 1, "mail_up", 0),
         decided_at: AT,
         date: AT,
         unsubscribe: Some(Unsubscribe { url: &url, mailto: None }),

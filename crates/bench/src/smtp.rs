@@ -164,7 +164,7 @@ fn message(send: &Arc<SendPoint>, contact: u64, dice: &mut Dice) -> OutboxMessag
         })
         .collect();
     OutboxMessage {
-        id: MessageId::derive(1, contact, &send.node, 1),
+        id: MessageId::derive(1, contact, 1, &send.node, 1),
         contact: ContactId(contact as i64),
         send: Arc::clone(send),
         to: None,

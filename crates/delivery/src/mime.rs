@@ -198,7 +198,7 @@ mod tests {
             reply_to: None,
             to_name: "Zoë Ångström",
             to: "zoe@example.test",
-            id: MessageId::derive(1, 2, "mail", 1),
+            id: MessageId::derive(1, 2, 1, "mail", 1),
             decided_at: Timestamp(1_763_800_000_000_000),
             date: Timestamp(1_763_800_100_000_000),
             unsubscribe: Some(Unsubscribe { url: "https://mail.shop.example/u/abc", mailto: None }),
@@ -233,7 +233,7 @@ mod tests {
         assert!(raw.contains("Feedback-ID: rfm-recommendations/mail_up:::shop.example\r\n"));
         assert!(!raw.contains("Auto-Submitted"));
         assert!(raw.contains("MIME-Version: 1.0\r\n"));
-        assert_eq!(of_message_id(mail.message_id().unwrap()), Some(MessageId::derive(1, 2, "mail", 1)));
+        assert_eq!(of_message_id(mail.message_id().unwrap()), Some(MessageId::derive(1, 2, 1, "mail", 1)));
     }
 
     #[test]

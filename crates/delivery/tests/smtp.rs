@@ -12,7 +12,7 @@ use support::{Manners, Sink};
 fn mail(to: &str, body: &str) -> Mail {
     let slug = |text: &str| Slug::parse(text).unwrap();
     Mail {
-        id: MessageId::derive(1, 1, to, 1),
+        id: MessageId::derive(1, 1, 1, to, 1),
         send: Arc::new(SendPoint {
             journey: slug("j"),
             journey_version: 1,

@@ -110,7 +110,7 @@ impl World {
 
     async fn insert(&self, send: &Arc<SendPoint>, contacts: &[ContactId]) {
         let messages = contacts.iter().map(|contact| OutboxMessage {
-            id: MessageId::derive(1, contact.0 as u64, &send.node, 1),
+            id: MessageId::derive(1, contact.0 as u64, 1, &send.node, 1),
             contact: *contact,
             send: Arc::clone(send),
             to: None,
@@ -224,7 +224,7 @@ async fn the_mail_that_arrives_is_whole() {
     assert_eq!(mail.reply_to().unwrap().first().unwrap().address(), Some("help@shop.example"));
     assert!(mail.body_text(0).unwrap().contains("c’est l’été"));
     assert!(mail.body_html(0).unwrap().contains("c’est l’été"));
-    let id = MessageId::derive(1, contacts[0].0 as u64, "news", 1);
+    let id = MessageId::derive(1, contacts[0].0 as u64, 1, "news", 1);
     assert_eq!(delivery::mime::of_message_id(mail.message_id().unwrap()), Some(id));
     let header = taken.data.replace("\r\n ", " ");
     let line = header.lines().find(|line| line.starts_with("List-Unsubscribe:")).unwrap();

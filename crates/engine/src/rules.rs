@@ -130,7 +130,12 @@ pub fn compile(folder: &Folder, workspace: &Workspace) -> std::result::Result<Ru
     schema.segments = own.chain(stored).collect();
     let segments = found.segments(folder, workspace, &schema);
     let templates = found.templates(folder, workspace, &schema);
-    let beside = Beside { fields: fields.clone(), segments: segments.keys().cloned().collect(), templates };
+    let beside = Beside {
+        fields: fields.clone(),
+        segments: segments.keys().cloned().collect(),
+        templates,
+        ..Beside::default()
+    };
     let file = &folder.journey.file;
     let document = match Document::parse(&folder.journey.text, file) {
         Ok(document) => Some(document),

@@ -8,7 +8,7 @@ use policy::Refusal;
 
 use crate::{
     graph::Journey,
-    trace::{Detail, TraceStep},
+    trace::{self, Detail, TraceStep},
 };
 
 /// What is counted: a node's outcome, and the reason of a refused message.
@@ -32,7 +32,7 @@ pub struct Line {
     /// The node's number.
     pub node: u16,
     /// The outcome's word.
-    pub outcome: &'static str,
+    pub outcome: String,
     /// Why a message was refused.
     pub refusal: Option<Refusal>,
     /// How many.
@@ -44,9 +44,9 @@ pub struct Line {
 }
 
 impl Counts {
-    /// Counts the steps of one contact.
+    /// Counts the steps of one contact. The beginning of a stay is no passage; a leaving is one, under [`trace::LEFT`].
     pub fn add(&mut self, steps: &[TraceStep]) {
-        for step in steps {
+        for step in steps.iter().filter(|step| step.outcome != trace::STAYS) {
             let refusal = match step.detail {
                 Detail::Refused(refusal) => Some(refusal),
                 _ => None,
@@ -89,7 +89,7 @@ impl Counts {
                 for (refusal, contacts) in if found.is_empty() { &empty[..] } else { &found } {
                     lines.push(Line {
                         node: number,
-                        outcome: word,
+                        outcome: word.clone(),
                         refusal: *refusal,
                         contacts: *contacts,
                         to: to.clone(),
@@ -107,7 +107,8 @@ impl Counts {
         let mut came: Vec<u64> = vec![0; journey.nodes.len()];
         came[0] = enrolled;
         for (measure, n) in &self.0 {
-            for to in &journey.node(measure.node).next[usize::from(measure.outcome)] {
+            let next = journey.node(measure.node).next.get(usize::from(measure.outcome));
+            for to in next.map_or(&[][..], Vec::as_slice) {
                 came[usize::from(*to)] += n;
             }
         }

@@ -51,14 +51,7 @@ pub enum Source {
     ExistingAndNew,
 }
 
-/// Whether a contact may go through the journey more than once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reentry {
-    /// Once in a lifetime, whatever the version.
-    Never,
-    /// Again once the run before has ended.
-    AfterExit,
-}
+pub use crate::entry::Reentry;
 
 /// A node as written.
 #[derive(Clone, Debug)]

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use model::{Lang, Localized, Period, Place, Slug, Timestamp};
+use segment::Condition;
 
 use crate::{
-    document::{Audience, Reentry},
+    document::Audience,
+    entry::{Goal, Keep, Limits, Listener, Reentry},
     nodes::{Kind, Step},
 };
 
@@ -33,6 +35,10 @@ pub struct Node {
     pub step: Box<dyn Step>,
     /// Where it stands in the file.
     pub place: Place,
+    /// The words of its outcomes.
+    pub outcomes: Vec<String>,
+    /// How often it may be passed.
+    pub limits: Limits,
     /// The links that leave it, in the file's order.
     pub links: Vec<Link>,
     /// By outcome: the nodes that a contact goes to.
@@ -50,6 +56,22 @@ pub struct Journey {
     pub audience: Audience,
     /// Whether somebody may take part again.
     pub reentry: Reentry,
+    /// What starts it; empty: the audience enters when it starts.
+    pub triggers: Vec<Listener>,
+    /// What takes a contact out, wherever it stands.
+    pub exits: Vec<Listener>,
+    /// What it is for.
+    pub goal: Option<Goal>,
+    /// What must stay true of a contact.
+    pub keep: Option<Keep>,
+    /// Nobody enters before.
+    pub starts_at: Option<Timestamp>,
+    /// Nobody enters from then on.
+    pub ends_at: Option<Timestamp>,
+    /// Conditions that need a contact's history: [`crate::Need::Condition`] names one by its place here.
+    pub conditions: Vec<Condition>,
+    /// Coupon sets: [`crate::run::CouponNeed`] names one by its place here.
+    pub coupons: Vec<Slug>,
     /// Its nodes, the start first.
     pub nodes: Vec<Node>,
     /// The segments whose members it asks for; a [`crate::Need::Member`] names one by its place here.
@@ -70,6 +92,10 @@ pub struct Reads {
     pub rfm: bool,
     /// Whether its address is on the suppression list.
     pub suppressions: bool,
+    /// The messages decided for it lately.
+    pub sends: bool,
+    /// Its push subscriptions.
+    pub push: bool,
 }
 
 impl Journey {
@@ -121,7 +147,7 @@ impl Node {
 
     /// Its outcomes' words.
     #[must_use]
-    pub fn outcomes(&self) -> &'static [&'static str] {
-        self.step.outcomes()
+    pub fn outcomes(&self) -> &[String] {
+        &self.outcomes
     }
 }

@@ -7,17 +7,20 @@
 //! - [`nodes`]: one file for each kind of node; [`nodes::KINDS`] is the registry.
 //! - [`check`]: compiles a document against what lies beside it, like a compiler: unknown names, missing data, types,
 //!   unreachable nodes, loops.
+//! - [`entry`]: triggers, exits, goals, re-entry; [`signal`]: events as journeys see them.
 //! - [`run`]: the interpreter. [`trace`]: why a contact went where it went. [`counts`]: how many did.
 
 pub mod check;
 pub mod counts;
 pub mod data;
 pub mod document;
+pub mod entry;
 pub mod fields;
 pub mod freeze;
 pub mod graph;
 pub mod nodes;
 pub mod run;
+pub mod signal;
 pub mod trace;
 
 pub use check::{Beside, compile};
@@ -26,4 +29,7 @@ pub use data::{DataType, Datum};
 pub use document::Document;
 pub use freeze::FrozenProducts;
 pub use graph::{Journey, Node};
-pub use run::{Answers, CartChoice, Change, Finished, Message, Need, Person, Progress, Run, World, advance};
+pub use run::{
+    Answers, CartChoice, Change, Effects, Entry, Finished, Leaving, Message, Need, Person, Progress, Run,
+    Woken, World, advance,
+};

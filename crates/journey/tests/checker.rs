@@ -59,6 +59,7 @@ fn beside() -> Beside {
             ("hello".to_owned(), Content::Ready(Arc::new(template))),
             ("broken".to_owned(), Content::Broken),
         ]),
+        ..Beside::default()
     }
 }
 

@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use journey::{
-    Beside, CartChoice, Counts, Document, Finished, FrozenProducts, Journey, Need, Person, Progress, Run,
-    World, advance, check::Content, compile, trace,
+    Beside, CartChoice, Counts, Document, Entry, Finished, FrozenProducts, Journey, Need, Person, Progress,
+    Run, World, advance, check::Content, compile, trace,
 };
 use model::{
     Amount, Cart, CartNo, Consent, ConsentState, Contact, ContactId, Currency, Dice, Line, Product,
@@ -38,6 +38,7 @@ fn beside() -> Beside {
         fields: journey::fields::parse(fields, "fields.yaml").unwrap(),
         segments: vec!["s0".into(), "s1".into(), "s2".into()],
         templates: BTreeMap::from([("hello".to_owned(), Content::Ready(Arc::new(template)))]),
+        ..Beside::default()
     }
 }
 
@@ -82,6 +83,9 @@ fn world<'a>(journey: &'a Journey, shop: &'a Shop) -> World<'a> {
         now: NOW,
         zone: &UTC,
         seed: 7,
+        run: 1,
+        sending: &policy::SendingRules {},
+        winners: &[],
     }
 }
 
@@ -118,6 +122,11 @@ fn cart(products: &[u32]) -> Arc<Cart> {
     })
 }
 
+fn told(done: &Finished, journey: &Journey) -> String {
+    let record = trace::Record { at: NOW, steps: done.effects.trace.clone() };
+    trace::describe(&[record], journey)
+}
+
 /// Runs to the end; members are the segments' places, `asked` keeps what was needed.
 fn go(
     world: &World<'_>,
@@ -125,7 +134,7 @@ fn go(
     members: &[u16],
     bought: Option<&Arc<Cart>>,
 ) -> (Finished, Vec<Need>) {
-    let (mut run, mut asked) = (Run::new(person), Vec::new());
+    let (mut run, mut asked) = (Run::new(person, Entry::first(world.now)), Vec::new());
     while let Progress::Needs(needs) = advance(&mut run, world) {
         for need in needs {
             asked.push(need);
@@ -133,6 +142,7 @@ fn go(
                 Need::Member(slot) => run.answers().set_member(slot, members.contains(&slot)),
                 Need::LastCart(choice) => run.answers().set_last_cart(choice, bought.cloned()),
                 Need::Facts(needs) => run.answers().set_facts(needs, ContactFacts::default()),
+                other => panic!("{other:?}"),
             }
         }
     }
@@ -167,9 +177,9 @@ fn what_one_node_writes_the_next_reads() {
     let world = world(&journey, &shop);
     let (done, asked) = go(&world, person(1), &[], Some(&cart(&[3, 6, 2])));
     assert_eq!(asked, [Need::LastCart(CartChoice::Purchased)]);
-    assert_eq!(done.contact.fields["highest"], Value::Decimal(Amount::units(6)));
-    assert_eq!((done.changes.len(), &done.changes[0].before), (1, &None));
-    let variables: serde_json::Value = serde_json::from_str(&done.messages[0].variables).unwrap();
+    assert_eq!(done.person.contact.fields["highest"], Value::Decimal(Amount::units(6)));
+    assert_eq!((done.effects.changes.len(), &done.effects.changes[0].before), (1, &None));
+    let variables: serde_json::Value = serde_json::from_str(&done.effects.messages[0].variables).unwrap();
     let prices: Vec<i64> =
         variables["products"].as_array().unwrap().iter().map(|p| p["unit_price"].as_i64().unwrap()).collect();
     assert_eq!(prices, [7, 8, 9]);
@@ -178,7 +188,7 @@ fn what_one_node_writes_the_next_reads() {
         (&serde_json::json!(6), &serde_json::json!("Ann \"A\""))
     );
     assert_eq!(
-        trace::describe(&done.trace, &journey),
+        told(&done, &journey),
         "start: always → cart: yes (O1) → dearest: yes (1) → remember: always (6) → dearer: yes (3) → mail: sent"
     );
 }
@@ -187,8 +197,12 @@ fn what_one_node_writes_the_next_reads() {
 fn whoever_has_no_cart_goes_on_with_nothing_and_the_default() {
     let (journey, shop) = (compiled(UP), shop());
     let (done, _) = go(&world(&journey, &shop), person(1), &[], None);
-    assert_eq!((done.changes.len(), done.messages.len()), (0, 1), "nothing to remember: the field stays");
-    let variables: serde_json::Value = serde_json::from_str(&done.messages[0].variables).unwrap();
+    assert_eq!(
+        (done.effects.changes.len(), done.effects.messages.len()),
+        (0, 1),
+        "nothing to remember: the field stays"
+    );
+    let variables: serde_json::Value = serde_json::from_str(&done.effects.messages[0].variables).unwrap();
     assert_eq!(variables["products"].as_array().unwrap().len(), 3, "dearer than the default, 0");
     assert_eq!(variables["price"], 0);
 }
@@ -206,9 +220,9 @@ fn a_refused_message_is_recorded_and_the_contact_goes_on() {
     for (person, reason) in [(gone, "unsubscribed"), (silent, "missing_address"), (suppressed, "suppressed")]
     {
         let (done, _) = go(&world, person, &[], None);
-        assert!(done.messages.is_empty());
-        assert_eq!(done.contact.fields["steps"], Value::Integer(1));
-        let told = trace::describe(&done.trace, &journey);
+        assert!(done.effects.messages.is_empty());
+        assert_eq!(done.person.contact.fields["steps"], Value::Integer(1));
+        let told = told(&done, &journey);
         assert!(told.ends_with(&format!("mail: not_sent ({reason}) → refused: always (1)")), "{told}");
     }
 }
@@ -230,13 +244,13 @@ links:
 ";
     let (journey, shop) = (compiled(text), shop());
     let (done, _) = go(&world(&journey, &shop), person(1), &[], None);
-    assert_eq!(done.contact.fields["steps"], Value::Integer(211));
+    assert_eq!(done.person.contact.fields["steps"], Value::Integer(211));
     assert_eq!(
-        trace::describe(&done.trace, &journey),
+        told(&done, &journey),
         "start: always → a: always (1) → both: always (101) → b: always (111) → both: always (211)"
     );
     let mut counts = Counts::default();
-    counts.add(&done.trace);
+    counts.add(&done.effects.trace);
     assert_eq!(counts.entered(journey.number("both").unwrap()), 2);
     assert_eq!(counts.mismatches(&journey, 1), []);
 }
@@ -252,7 +266,7 @@ links: [{from: start, to: down}]
 ";
     let (journey, shop) = (compiled(text), shop());
     let (done, _) = go(&world(&journey, &shop), person(1), &[], None);
-    assert!(done.changes.is_empty(), "0 - 1 is below the least value: {:?}", done.changes);
+    assert!(done.effects.changes.is_empty(), "0 - 1 is below the least value: {:?}", done.effects.changes);
 }
 
 /// A journey of random nodes: each is reached by a link from an earlier one, others are drawn at random, fan-out too.
@@ -311,9 +325,10 @@ proptest! {
             let bought = (dice.below(2) == 0).then(|| cart(&[1]));
             let (done, _) = go(&world, person(id), &members, bought.as_ref());
             let (again, _) = go(&world, person(id), &members, bought.as_ref());
-            prop_assert_eq!(&done.trace, &again.trace, "a replay goes the same way");
-            prop_assert_eq!(trace::decode(&trace::encode(&done.trace)), Some(done.trace.clone()));
-            counts.add(&done.trace);
+            prop_assert_eq!(&done.effects.trace, &again.effects.trace, "a replay goes the same way");
+            let record = trace::Record { at: NOW, steps: done.effects.trace.clone() };
+            prop_assert_eq!(trace::decode(&trace::encode(NOW, &record.steps)), Some(vec![record]));
+            counts.add(&done.effects.trace);
         }
         prop_assert_eq!(counts.mismatches(&journey, contacts as u64), vec![], "{}", text);
         // Line by line: what leaves each node is what came in.

@@ -55,12 +55,53 @@ pub mod kind {
     pub const ORDER_REFUNDED: &str = "Order Refunded";
     /// An order was cancelled.
     pub const ORDER_CANCELLED: &str = "Order Cancelled";
-    /// An email was handed over.
+    /// A cart was changed as a whole; properties `cart_id`, `total`, `currency`, `products`, `recovery_url`.
+    pub const CART_UPDATED: &str = "Cart Updated";
+    /// A cart was left alone for the time that a trigger says; properties as of [`CART_UPDATED`].
+    pub const CART_ABANDONED: &str = "Cart Abandoned";
+    /// An email was handed over. This and the following kinds about messages have the properties `message_id` (32
+    /// hexadecimal digits), `journey`, `node`, `template`, `purpose`; clicks also `link` and `url`.
     pub const EMAIL_SENT: &str = "Email Sent";
     /// An email was opened.
     pub const EMAIL_OPENED: &str = "Email Opened";
     /// A link of an email was clicked.
     pub const EMAIL_CLICKED: &str = "Email Link Clicked";
+    /// Mail came back for good.
+    pub const EMAIL_BOUNCED: &str = "Email Bounced";
+    /// The contact took back a consent; property `purpose`.
+    pub const UNSUBSCRIBED: &str = "Unsubscribed";
+    /// A text message was handed over.
+    pub const SMS_SENT: &str = "SMS Sent";
+    /// A link of a text message was clicked.
+    pub const SMS_CLICKED: &str = "SMS Link Clicked";
+    /// A push was handed over.
+    pub const PUSH_SENT: &str = "Push Sent";
+    /// A push was shown or opened.
+    pub const PUSH_OPENED: &str = "Push Opened";
+    /// A link of a push was clicked.
+    pub const PUSH_CLICKED: &str = "Push Clicked";
+    /// A contact was seen for the first time.
+    pub const CONTACT_CREATED: &str = "Contact Created";
+    /// A contact's profile, consent or lists changed; property `fields`: the names of what changed.
+    pub const CONTACT_UPDATED: &str = "Contact Updated";
+    /// A date field comes near; properties `field`, `date`. Raised by the engine for triggers of that kind.
+    pub const DATE_REACHED: &str = "Date Reached";
+    /// A recurring start; raised by the engine for the whole audience.
+    pub const SCHEDULED: &str = "Scheduled";
+    /// A product that the contact looked at costs less; properties `product_id`, `price`, `price_before`.
+    pub const PRICE_DROPPED: &str = "Price Dropped";
+    /// A product that the contact asked for can be bought again; property `product_id`.
+    pub const BACK_IN_STOCK: &str = "Back In Stock";
+    /// A product that the contact looked at is nearly gone; properties `product_id`, `stock`.
+    pub const LOW_STOCK: &str = "Low Stock";
+    /// The contact wants to hear when a product is back; property `product_id`.
+    pub const BACK_IN_STOCK_SUBSCRIBED: &str = "Subscribed to Back in Stock";
+    /// Somebody asked by API or by hand that the contact enters a journey; properties `journey`, and what was given.
+    pub const JOURNEY_ENTRY: &str = "Journey Entry";
+    /// A contact was given a coupon; properties `set`, `code`.
+    pub const COUPON_ASSIGNED: &str = "Coupon Assigned";
+    /// An order used a coupon that was given; properties `set`, `code`, `order_id`.
+    pub const COUPON_REDEEMED: &str = "Coupon Redeemed";
     /// A contact entered a segment; property `segment`.
     pub const SEGMENT_ENTERED: &str = "Segment Entered";
     /// A contact left a segment; property `segment`.
@@ -80,9 +121,29 @@ pub mod kind {
         ORDER_COMPLETED,
         ORDER_REFUNDED,
         ORDER_CANCELLED,
+        CART_UPDATED,
+        CART_ABANDONED,
         EMAIL_SENT,
         EMAIL_OPENED,
         EMAIL_CLICKED,
+        EMAIL_BOUNCED,
+        UNSUBSCRIBED,
+        SMS_SENT,
+        SMS_CLICKED,
+        PUSH_SENT,
+        PUSH_OPENED,
+        PUSH_CLICKED,
+        CONTACT_CREATED,
+        CONTACT_UPDATED,
+        DATE_REACHED,
+        SCHEDULED,
+        PRICE_DROPPED,
+        BACK_IN_STOCK,
+        LOW_STOCK,
+        BACK_IN_STOCK_SUBSCRIBED,
+        JOURNEY_ENTRY,
+        COUPON_ASSIGNED,
+        COUPON_REDEEMED,
         SEGMENT_ENTERED,
         SEGMENT_EXITED,
         RFM_GROUP_CHANGED,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use model::{AddressStatus, ConsentState, Contact, Lang};
+use model::{AddressStatus, Channel, ConsentState, Contact, Lang, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The purpose of messages that a contact asked for by what they did (an order's confirmation, a password): they need
@@ -45,11 +45,23 @@ pub enum Refusal {
     Unsubscribed,
     /// The contact never gave consent for this purpose.
     NotSubscribed,
+    /// What the journey wants to stay true (`while`) no longer is.
+    While,
+    /// So many messages were sent to the contact lately that there is no room for another.
+    FrequencyCap,
+    /// The contact was written to on this channel a short while ago (smart sending).
+    SentRecently,
+    /// The message came too late to be of use.
+    Expired,
+    /// The workspace or the journey has sent all that it may for now.
+    SendLimit,
+    /// Another of the contact's addresses, or another contact with this address, was sent the same message.
+    Duplicate,
 }
 
 impl Refusal {
     /// Every reason, in the order in which they are looked for.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::MissingAddress,
         Self::Suppressed,
         Self::AddressBounced,
@@ -57,6 +69,12 @@ impl Refusal {
         Self::AddressPaused,
         Self::Unsubscribed,
         Self::NotSubscribed,
+        Self::While,
+        Self::FrequencyCap,
+        Self::SentRecently,
+        Self::Expired,
+        Self::SendLimit,
+        Self::Duplicate,
     ];
 
     /// Its word in counters, traces and files.
@@ -70,6 +88,12 @@ impl Refusal {
             Self::AddressPaused => "address_paused",
             Self::Unsubscribed => "unsubscribed",
             Self::NotSubscribed => "not_subscribed",
+            Self::While => "while",
+            Self::FrequencyCap => "frequency_cap",
+            Self::SentRecently => "sent_recently",
+            Self::Expired => "expired",
+            Self::SendLimit => "send_limit",
+            Self::Duplicate => "duplicate",
         }
     }
 
@@ -97,6 +121,18 @@ impl Refusal {
             (Self::Unsubscribed, Lang::Fr) => "désinscrit",
             (Self::NotSubscribed, Lang::En) => "never subscribed",
             (Self::NotSubscribed, Lang::Fr) => "jamais inscrit",
+            (Self::While, Lang::En) => "condition no longer holds",
+            (Self::While, Lang::Fr) => "condition plus remplie",
+            (Self::FrequencyCap, Lang::En) => "too many messages lately",
+            (Self::FrequencyCap, Lang::Fr) => "trop de messages récents",
+            (Self::SentRecently, Lang::En) => "written to a short while ago",
+            (Self::SentRecently, Lang::Fr) => "contacté il y a peu",
+            (Self::Expired, Lang::En) => "too late",
+            (Self::Expired, Lang::Fr) => "trop tard",
+            (Self::SendLimit, Lang::En) => "send limit reached",
+            (Self::SendLimit, Lang::Fr) => "limite d'envoi atteinte",
+            (Self::Duplicate, Lang::En) => "same message already sent",
+            (Self::Duplicate, Lang::Fr) => "même message déjà envoyé",
         }
     }
 }
@@ -106,6 +142,21 @@ impl fmt::Display for Refusal {
         f.write_str(self.word())
     }
 }
+
+/// A message that was decided for a contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastSend {
+    /// What carries it.
+    pub channel: Channel,
+    /// Why we wrote.
+    pub purpose: String,
+    /// When it left, or is to leave.
+    pub at: Timestamp,
+}
+
+/// Caps, smart sending, quiet hours and limits of a workspace. The default has none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SendingRules {}
 
 /// Whether a message may be written. Everything but [`TRANSACTIONAL`] needs a recorded yes: nobody is written to
 /// because they were never asked.

@@ -5,7 +5,8 @@ use std::fmt;
 
 use model::{Problem, ProductId, Value, doc::Node};
 
-/// A dotted path whose first part is `nodes`, `contact`, `trigger`, or in templates `variables`.
+/// A dotted path whose first part is `nodes`, `contact`, `trigger`, `run`, or in templates
+/// `variables`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefPath(Vec<String>);
 
@@ -47,7 +48,7 @@ impl Data for NoData {
 
 impl RefPath {
     /// The roots of a path.
-    pub const ROOTS: [&'static str; 4] = ["nodes", "contact", "trigger", "variables"];
+    pub const ROOTS: [&'static str; 5] = ["nodes", "contact", "trigger", "run", "variables"];
 
     /// Reads a dotted path.
     ///

@@ -237,6 +237,9 @@ pub struct ImportBatch {
     pub carts: Vec<ImportCart>,
     /// Events.
     pub events: Vec<ImportEvent>,
+    /// Whether it happens now: then everything new in it also becomes an input of the living engine. A file of the past
+    /// only fills the base.
+    pub live: bool,
     /// Where the import stands after it.
     pub checkpoint: Option<Checkpoint>,
     codes: Vec<String>,

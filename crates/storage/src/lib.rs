@@ -11,6 +11,7 @@ pub mod events;
 pub mod fault;
 pub mod imports;
 pub mod journeys;
+pub mod live;
 pub mod orders;
 pub mod outbox;
 pub mod relations;

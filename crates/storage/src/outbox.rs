@@ -10,87 +10,14 @@
 //!    └──────────────────┴── deferred ◀───────┘
 //! ```
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{future::Future, sync::Arc};
 
+pub use model::{Channel, MessageId};
 use model::{ContactId, Slug, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Result;
-
-/// What carries a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(u8)]
-pub enum Channel {
-    /// Mail.
-    #[default]
-    Email = 1,
-    /// Text message.
-    Sms = 2,
-    /// Push to a browser.
-    WebPush = 3,
-}
-
-impl Channel {
-    /// The channel of a stored number.
-    #[must_use]
-    pub const fn from_number(number: u8) -> Option<Self> {
-        match number {
-            1 => Some(Self::Email),
-            2 => Some(Self::Sms),
-            3 => Some(Self::WebPush),
-            _ => None,
-        }
-    }
-}
-
-/// A message's id: 16 bytes that a replay of the same step computes again.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(pub [u8; 16]);
-
-impl MessageId {
-    /// The id of the message that `node` sends at its `visit`-th visit (from 1) of `enrolment` in `run`. A run belongs
-    /// to one journey version, so the four say what the design asks for: (journey version, enrolment, node, visit).
-    ///
-    /// The run takes the first 32 bits and the enrolment the next 48, so that messages of one run arrive in the order
-    /// of the index; the last 48 bits are of a SHA-256 of node and visit. Different runs and enrolments (up to 2³² and
-    /// 2⁴⁸) never collide; two nodes of one enrolment do with a chance of 2⁻⁴⁸.
-    #[must_use]
-    pub fn derive(run: u32, enrolment: u64, node: &str, visit: u32) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(visit.to_be_bytes());
-        hash.update(node.as_bytes());
-        let hash = hash.finalize();
-        let mut id = [0; 16];
-        id[..4].copy_from_slice(&run.to_be_bytes());
-        id[4..10].copy_from_slice(&enrolment.to_be_bytes()[2..]);
-        id[10..].copy_from_slice(&hash[..6]);
-        Self(id)
-    }
-
-    /// Reads 32 hexadecimal digits.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        u128::from_str_radix(text, 16).ok().map(|number| Self(number.to_be_bytes()))
-    }
-}
-
-/// 32 hexadecimal digits.
-impl fmt::Display for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
-    }
-}
-
-impl fmt::Debug for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// What all messages have in common that one node of one run sends. Stored once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -135,6 +62,19 @@ pub struct OutboxMessage {
     pub decided_at: Timestamp,
     /// Not to be handed over before.
     pub not_before: Timestamp,
+}
+
+/// A message as sending rules see it: that it was decided, and when it left or is to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentMark {
+    /// What carries it.
+    pub channel: Channel,
+    /// Why we wrote.
+    pub purpose: Slug,
+    /// Whether it belongs to a transaction.
+    pub transactional: bool,
+    /// When it left, or is to leave.
+    pub at: Timestamp,
 }
 
 /// Where a message stands.
@@ -448,23 +388,6 @@ pub trait OutboxStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_id_is_the_same_for_a_replay_and_another_for_anything_else() {
-        let id = MessageId::derive(1, 2, "mail_up", 1);
-        assert_eq!(id, MessageId::derive(1, 2, "mail_up", 1));
-        for other in [
-            MessageId::derive(2, 2, "mail_up", 1),
-            MessageId::derive(1, 3, "mail_up", 1),
-            MessageId::derive(1, 2, "mail_down", 1),
-            MessageId::derive(1, 2, "mail_up", 2),
-        ] {
-            assert_ne!(id, other);
-        }
-        assert!(id < MessageId::derive(1, 3, "a", 1), "ids of a run are in the order of its enrolments");
-        assert_eq!(MessageId::parse(&id.to_string()), Some(id));
-        assert_eq!(MessageId::parse("+0000000000000000000000000000001"), None);
-    }
 
     #[test]
     fn an_address_hash_does_not_depend_on_case_but_on_the_channel() {

@@ -26,7 +26,7 @@ fn send(run: i64, node: &str, transactional: bool) -> Arc<SendPoint> {
 
 fn message(send: &Arc<SendPoint>, contact: i64, at: i64) -> OutboxMessage {
     OutboxMessage {
-        id: MessageId::derive(send.run as u32, contact as u64, &send.node, 1),
+        id: MessageId::derive(send.run as u32, contact as u64, 1, &send.node, 1),
         contact: ContactId(contact),
         send: Arc::clone(send),
         to: (contact == 3).then(|| "staff@shop.example".to_owned()),

@@ -225,7 +225,7 @@ mod tests {
 
     fn mail(contact: i64, subject: &str) -> Mail {
         Mail {
-            id: MessageId::derive(1, contact as u64, "n", 1),
+            id: MessageId::derive(1, contact as u64, 1, "n", 1),
             send: send(),
             contact: ContactId(contact),
             to_name: "</script><script>alert(1)</script>".into(),
@@ -264,7 +264,7 @@ mod tests {
                 assert!(matches!(answer, Answer::Taken { .. }), "{answer:?}");
             }
             let unsent = Unsent {
-                id: MessageId::derive(1, 9, "n", 1),
+                id: MessageId::derive(1, 9, 1, "n", 1),
                 send: send(),
                 contact: ContactId(9),
                 to_name: String::new(),
@@ -297,7 +297,7 @@ mod tests {
             .collect();
         files.sort();
         assert_eq!(files.len(), 9);
-        assert_eq!(files[0], format!("{}.eml", MessageId::derive(1, 1, "n", 1)));
+        assert_eq!(files[0], format!("{}.eml", MessageId::derive(1, 1, 1, "n", 1)));
         assert_eq!(fs::read_to_string(folder.path().join("mails").join(&files[1])).unwrap(), "<p>été</p>");
     }
 }

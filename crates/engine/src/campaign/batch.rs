@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journey::{Counts, Finished, Need, Progress, Run, World, advance, trace};
+use journey::{Counts, Effects, Entry, Finished, Need, Progress, Run, World, advance, trace};
 use model::ContactId;
 use storage::{
     Storage, StoreError,
@@ -28,7 +28,8 @@ pub(super) async fn compute<S: Storage>(
     let stay_out = asked - chunk.len();
     let people = load::people(&store, &shared, &chunk).await?;
     let gone = chunk.len() - people.len();
-    let mut runs: Vec<Run> = people.into_iter().map(Run::new).collect();
+    let mut runs: Vec<Run> =
+        people.into_iter().map(|person| Run::new(person, Entry::first(shared.run.started_at))).collect();
     loop {
         let (back, needs) = on_a_thread(&shared, runs).await?;
         runs = back;
@@ -56,6 +57,7 @@ pub(super) type Needed = Vec<(usize, Vec<Need>)>;
 async fn on_a_thread(shared: &Arc<Shared>, mut runs: Vec<Run>) -> Result<(Vec<Run>, Needed), StoreError> {
     let shared = Arc::clone(shared);
     tokio::task::spawn_blocking(move || {
+        let sending = policy::SendingRules::default();
         let world = World {
             journey: &shared.rules.journey,
             catalogue: &shared.catalogue,
@@ -64,6 +66,9 @@ async fn on_a_thread(shared: &Arc<Shared>, mut runs: Vec<Run>) -> Result<(Vec<Ru
             now: shared.run.started_at,
             zone: &shared.zone,
             seed: shared.run.seed,
+            run: shared.run.id,
+            sending: &sending,
+            winners: &[],
         };
         let mut needed = Vec::new();
         for (place, run) in runs.iter_mut().enumerate() {
@@ -101,28 +106,29 @@ fn to_commit(shared: &Shared, runs: Vec<Run>) -> BatchCommit {
     let mut enrolments = Vec::with_capacity(runs.len());
     let mut messages = Vec::with_capacity(runs.len());
     for run in runs {
-        let Finished { contact, changes, messages: decided, trace: steps } = run.finish();
+        let Finished { person, effects, .. } = run.finish();
+        let (contact, Effects { changes, messages: decided, trace: steps, .. }) = (person.contact, effects);
         counts.add(&steps);
         for message in decided {
             let Some(send) = &shared.sends[usize::from(message.node)] else { continue };
             let run_no = shared.run.id as u32;
             messages.push(OutboxMessage {
                 // A contact takes part in a run over an audience once: its number tells its enrolment.
-                id: MessageId::derive(run_no, contact.id.0.unsigned_abs(), &send.node, message.visit),
+                id: MessageId::derive(run_no, contact.id.0.unsigned_abs(), 1, &send.node, message.visit),
                 contact: contact.id,
                 send: Arc::clone(send),
                 to: message.to,
                 locale: message.locale,
                 variables: message.variables,
                 decided_at: at,
-                not_before: at,
+                not_before: message.not_before.unwrap_or(at),
             });
         }
         let changes = changes
             .into_iter()
             .map(|change| FieldChange { field: change.field, before: change.before, after: change.after })
             .collect();
-        enrolments.push(NewEnrolment { contact: contact.id, trace: trace::encode(&steps), changes });
+        enrolments.push(NewEnrolment { contact: contact.id, trace: trace::encode(at, &steps), changes });
     }
     BatchCommit {
         run: shared.run.id,

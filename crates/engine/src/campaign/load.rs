@@ -77,7 +77,7 @@ pub(super) async fn people<S: Storage>(
     let mut people = Vec::with_capacity(contacts.len());
     for (place, ((contact, totals), rfm)) in contacts.into_iter().zip(totals).zip(rfm).enumerate() {
         let suppressed = suppressed.get(place).copied().unwrap_or_default();
-        people.push(Person { contact, totals, rfm, suppressed });
+        people.push(Person { contact, totals, rfm, suppressed, ..Person::default() });
     }
     Ok(people)
 }

@@ -75,7 +75,7 @@ impl Report {
 pub(super) fn deltas(journey: &Journey, counts: &Counts) -> Vec<CountDelta> {
     let delta = |(measure, n): (&Measure, &u64)| {
         let node = journey.node(measure.node);
-        let word = node.outcomes().get(usize::from(measure.outcome)).copied().unwrap_or_default();
+        let word = node.outcomes().get(usize::from(measure.outcome)).map_or("left", String::as_str);
         let measure = match measure.refusal {
             Some(refusal) => format!("{word}:{refusal}"),
             None => word.to_owned(),

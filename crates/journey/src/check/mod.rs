@@ -28,11 +28,12 @@ mod names;
 use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
 
 use model::{FieldDef, Localized, Place, Problem, Problems, Slug};
-use segment::reference::RefPath;
+use segment::{Condition, reference::RefPath};
 use template::Template;
 
 use crate::{
     document::{Document, RawNode, START, Who},
+    entry::Limits,
     graph::{Journey, Link, Node, Reads},
     nodes::{self, Kind, Reading},
 };
@@ -60,6 +61,12 @@ pub struct Beside {
     pub segments: Vec<String>,
     /// Templates by slug.
     pub templates: BTreeMap<String, Content>,
+    /// Slugs of the coupon sets.
+    pub coupons: Vec<String>,
+    /// Slugs of the other journeys.
+    pub journeys: Vec<String>,
+    /// Kinds of events that were seen or are known; empty: not known.
+    pub event_kinds: Vec<String>,
 }
 
 /// A reference that a node reads, put aside until the graph is known.
@@ -86,7 +93,7 @@ pub fn compile(document: &Document, beside: &Beside) -> Result<(Journey, Problem
         binder.audience(slug, document.audience.place);
     }
     bind_all(&mut binder, &mut nodes);
-    let (segments, templates, reads, refs) = binder.finish();
+    let Bound { segments, templates, conditions, coupons, reads, refs } = binder.finish();
     // Without sound nodes and links, what follows would report mere consequences.
     if problems.iter().all(|problem| !problem.is_error() || problem.code == "journey.type") {
         flow::check(&nodes, &refs, &mut problems);
@@ -100,6 +107,14 @@ pub fn compile(document: &Document, beside: &Beside) -> Result<(Journey, Problem
         name: document.name.clone(),
         audience: document.audience.clone(),
         reentry: document.reentry,
+        triggers: Vec::new(),
+        exits: Vec::new(),
+        goal: None,
+        keep: None,
+        starts_at: None,
+        ends_at: None,
+        conditions,
+        coupons,
         nodes,
         segments,
         templates,
@@ -128,6 +143,14 @@ pub fn skeleton(document: &Document) -> Result<Journey, Problems> {
         name: document.name.clone(),
         audience: document.audience.clone(),
         reentry: document.reentry,
+        triggers: Vec::new(),
+        exits: Vec::new(),
+        goal: None,
+        keep: None,
+        starts_at: None,
+        ends_at: None,
+        conditions: Vec::new(),
+        coupons: Vec::new(),
         nodes,
         segments: Vec::new(),
         templates: Vec::new(),
@@ -136,7 +159,15 @@ pub fn skeleton(document: &Document) -> Result<Journey, Problems> {
     })
 }
 
-type Bound = (Vec<Slug>, Vec<Slug>, Reads, Vec<Read>);
+/// What binding found.
+struct Bound {
+    segments: Vec<Slug>,
+    templates: Vec<Slug>,
+    conditions: Vec<Condition>,
+    coupons: Vec<Slug>,
+    reads: Reads,
+    refs: Vec<Read>,
+}
 
 fn bind_all(binder: &mut Binder<'_>, nodes: &mut [Node]) {
     for (number, node) in nodes.iter_mut().enumerate() {
@@ -154,6 +185,8 @@ fn read_nodes(document: &Document, problems: &mut Problems) -> Vec<Node> {
         kind: &nodes::start::KIND,
         step: Box::new(nodes::start::Start),
         place,
+        outcomes: vec![nodes::ALWAYS[0].to_owned()],
+        limits: Limits::default(),
         links: Vec::new(),
         next: vec![Vec::new()],
     }];
@@ -190,8 +223,19 @@ fn read_node(raw: &RawNode, problems: &mut Problems) -> Option<Node> {
     let unknown = reading.fields.finish();
     problems.extend(unknown);
     let step = step.filter(|_| problems.len() == before)?;
-    let next = vec![Vec::new(); step.outcomes().len()];
-    Some(Node { id: raw.id.clone(), name, kind, step, place: raw.place, links: Vec::new(), next })
+    let outcomes =
+        step.branches().unwrap_or_else(|| step.outcomes().iter().map(|w| (*w).to_owned()).collect());
+    Some(Node {
+        id: raw.id.clone(),
+        name,
+        kind,
+        step,
+        place: raw.place,
+        limits: Limits::default(),
+        links: Vec::new(),
+        next: vec![Vec::new(); outcomes.len()],
+        outcomes,
+    })
 }
 
 fn read_kind(
@@ -269,10 +313,10 @@ fn connect(document: &Document, nodes: &mut [Node], by_id: &HashMap<String, u16>
             );
             continue;
         }
-        let words = node.step.outcomes();
+        let words = &node.outcomes;
         let mut matches = false;
         for (outcome, word) in words.iter().enumerate() {
-            if link.when == "always" || link.when == *word {
+            if link.when == nodes::ALWAYS[0] || link.when == *word {
                 matches = true;
                 if !node.next[outcome].contains(&to) {
                     node.next[outcome].push(to);
@@ -280,7 +324,8 @@ fn connect(document: &Document, nodes: &mut [Node], by_id: &HashMap<String, u16>
             }
         }
         if !matches {
-            let known = words.iter().copied().filter(|word| *word != "always").chain(["always"]);
+            let always = nodes::ALWAYS[0];
+            let known = words.iter().map(String::as_str).filter(|word| *word != always).chain([always]);
             problems.push(
                 Problem::new(
                     "journey.when",

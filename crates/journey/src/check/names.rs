@@ -27,6 +27,8 @@ pub struct Binder<'a> {
     id: String,
     segments: Vec<Slug>,
     templates: Vec<Slug>,
+    conditions: Vec<Condition>,
+    coupons: Vec<Slug>,
     refs: Vec<Read>,
     /// What of a contact the journey reads beside its profile.
     pub reads: Reads,
@@ -48,6 +50,8 @@ impl<'a> Binder<'a> {
             id: String::new(),
             segments: Vec::new(),
             templates: Vec::new(),
+            conditions: Vec::new(),
+            coupons: Vec::new(),
             refs: Vec::new(),
             reads: Reads::default(),
         }
@@ -59,7 +63,8 @@ impl<'a> Binder<'a> {
     }
 
     pub(super) fn finish(self) -> Bound {
-        (self.segments, self.templates, self.reads, self.refs)
+        let Self { segments, templates, conditions, coupons, refs, reads, .. } = self;
+        Bound { segments, templates, conditions, coupons, reads, refs }
     }
 
     /// The path of a key of the node being bound.
@@ -112,6 +117,36 @@ impl<'a> Binder<'a> {
         let place = self.segments.iter().position(|known| *known == slug).unwrap_or_else(|| {
             self.segments.push(slug);
             self.segments.len() - 1
+        });
+        u16::try_from(place).ok()
+    }
+
+    /// Keeps a condition that needs the contact's history, and answers with its place in [`crate::Journey::conditions`].
+    pub fn keep_condition(&mut self, condition: Condition) -> u16 {
+        let place = self.conditions.iter().position(|known| *known == condition).unwrap_or_else(|| {
+            self.conditions.push(condition);
+            self.conditions.len() - 1
+        });
+        u16::try_from(place).unwrap_or(u16::MAX)
+    }
+
+    /// The place of a coupon set in [`crate::Journey::coupons`].
+    pub fn coupon_set(&mut self, named: &Named) -> Option<u16> {
+        let slug = Slug::parse(&named.text).ok().filter(|_| self.beside.coupons.contains(&named.text));
+        let Some(slug) = slug else {
+            let known = self.beside.coupons.iter().map(String::as_str).collect();
+            self.unknown(
+                "journey.unknown_coupon_set",
+                "coupon set",
+                named,
+                known,
+                "put a file of that name into the folder `coupons` beside the journey",
+            );
+            return None;
+        };
+        let place = self.coupons.iter().position(|known| *known == slug).unwrap_or_else(|| {
+            self.coupons.push(slug);
+            self.coupons.len() - 1
         });
         u16::try_from(place).ok()
     }

@@ -1,7 +1,7 @@
 //! Chooses products for the contact (the room `recommend`). Exports `products` and `size`; a contact for whom nothing
 //! is found goes on with an empty list, or takes the link `no`.
 
-use model::{Dice, Period, ProductId};
+use model::{Period, ProductId};
 use recommend::{GetProducts, Needs};
 
 use super::{Expect, Flow, Kind, NO, Reading, Role, Step, YES, YES_NO};
@@ -72,12 +72,7 @@ impl Step for Choose {
         }
         let exported: Vec<ProductId> =
             if self.step.exclude_exported { context.exports.products() } else { Vec::new() };
-        let mut dice = Dice::of(&[
-            context.world.seed,
-            context.person.contact.id.0 as u64,
-            u64::from(context.number),
-            u64::from(context.visit),
-        ]);
+        let mut dice = context.dice();
         let chosen = recommend::select(
             &self.step,
             context.world.catalogue,

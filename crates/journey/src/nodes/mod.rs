@@ -15,14 +15,14 @@ pub mod start;
 use std::fmt;
 
 use model::{
-    Period, Place, Problem, Problems,
+    Channel, Event, Period, Place, Problem, Problems, Timestamp, Value,
     doc::{Fields, Node},
 };
 
 use crate::{
     check::Binder,
     data::{DataType, Datum, Export},
-    run::{Context, Need},
+    run::{Context, Ear, Leaving, Need},
     trace::Detail,
 };
 
@@ -134,6 +134,28 @@ pub trait Step: fmt::Debug + Send + Sync {
         ALWAYS
     }
 
+    /// The words of its outcomes where the file names them (branches of a split); none: [`Step::outcomes`].
+    fn branches(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// Whether a signal ends a stay here. Asked for each signal while a contact stays; the node itself takes note of it
+    /// in [`Step::step`], where [`Context::stayed`] says what ended the stay.
+    fn hears(&self, signal: &Event, ear: &Ear<'_>) -> bool {
+        let _ = (signal, ear);
+        false
+    }
+
+    /// The kinds of events that [`Step::hears`] may answer yes to, so that others never wake anybody.
+    fn listens(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What becomes of a contact whose message the journey's `while` forbids.
+    fn skipped(&self) -> Flow {
+        Flow::done(0, Detail::None)
+    }
+
     /// What it exports to later nodes.
     fn exports(&self) -> &'static [Export] {
         &[]
@@ -174,7 +196,9 @@ pub trait Step: fmt::Debug + Send + Sync {
 /// What all messages of a sending node have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sending<'a> {
-    /// The template.
+    /// What carries them.
+    pub channel: Channel,
+    /// The template; empty where there is none (a webhook).
     pub template: &'a str,
     /// Why we write.
     pub purpose: &'a str,
@@ -185,8 +209,21 @@ pub struct Sending<'a> {
 pub enum Flow {
     /// It cannot go on without these.
     Needs(Vec<Need>),
+    /// The contact stays here.
+    Wait(Wait),
     /// It is done.
     Done(Passage),
+    /// The token ends here, before its path does.
+    Leave(Leaving),
+}
+
+/// A stay that begins, or goes on with another end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wait {
+    /// When time alone ends it.
+    pub until: Option<Timestamp>,
+    /// What the node wants to remember of it.
+    pub memo: Option<Value>,
 }
 
 /// A step that is done.

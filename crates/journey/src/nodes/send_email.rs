@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use model::{Amount, Place, Slug, Timestamp, Value, Zone, doc};
+use model::{Amount, Channel, Place, Slug, Timestamp, Value, Zone, doc};
 use segment::reference::RefPath;
 use template::{Template, VariableType};
 
@@ -246,8 +246,16 @@ impl Step for SendEmail {
         self.to.is_none()
     }
 
+    fn skipped(&self) -> Flow {
+        Flow::done(NOT_SENT, Detail::Refused(policy::Refusal::While))
+    }
+
     fn sending(&self) -> Option<Sending<'_>> {
-        Some(Sending { template: &self.template.text, purpose: self.purpose.as_str() })
+        Some(Sending {
+            channel: Channel::Email,
+            template: &self.template.text,
+            purpose: self.purpose.as_str(),
+        })
     }
 
     fn step(&self, context: &mut Context<'_>) -> Flow {
@@ -274,6 +282,8 @@ impl Step for SendEmail {
             to: self.to.clone(),
             locale: context.person().contact.locale.clone(),
             variables,
+            not_before: None,
+            expires_at: None,
         };
         context.send(message);
         Flow::done(SENT, Detail::None)

@@ -148,7 +148,7 @@ async fn captures_into_a_folder_under_the_virtual_clock() {
     let output = run(world.deliver(&arguments)).await;
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("index.html"));
-    let id = storage::outbox::MessageId::derive(1, contacts[0].0 as u64, "news", 1);
+    let id = storage::outbox::MessageId::derive(1, contacts[0].0 as u64, 1, "news", 1);
     let eml = std::fs::read(folder.join("mails").join(format!("{id}.eml"))).unwrap();
     let mail = MessageParser::new().parse(&eml).unwrap();
     assert_eq!(mail.subject(), Some(format!("Bonjour Zoë {} 🎁", contacts[0]).as_str()));

@@ -95,7 +95,7 @@ impl World {
             template_version: self.template,
         });
         let messages = contacts.iter().map(|contact| OutboxMessage {
-            id: MessageId::derive(1, contact.0 as u64, &send.node, 1),
+            id: MessageId::derive(1, contact.0 as u64, 1, &send.node, 1),
             contact: *contact,
             send: Arc::clone(&send),
             to: None,

@@ -52,7 +52,7 @@ fn batch(run: &JourneyRun, from: i64, contacts: &[i64]) -> BatchCommit {
         template_version: 1,
     });
     let message = |contact: &i64| OutboxMessage {
-        id: MessageId::derive(run.id as u32, contact.unsigned_abs(), "mail", 1),
+        id: MessageId::derive(run.id as u32, contact.unsigned_abs(), 1, "mail", 1),
         contact: ContactId(*contact),
         send: Arc::clone(&send),
         to: None,
