@@ -2,6 +2,7 @@
 
 pub mod campaign;
 pub mod catalogue;
+pub mod live;
 pub mod rfm;
 pub mod rules;
 pub mod segments;

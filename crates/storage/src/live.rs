@@ -22,6 +22,7 @@ use crate::{
     Result,
     journeys::{CountDelta, FieldChange},
     outbox::OutboxMessage,
+    rfm::LiveScore,
     segments::MemberAnswer,
 };
 
@@ -187,6 +188,8 @@ pub struct StepCommit {
     pub lists: Vec<(ContactId, Slug, bool)>,
     /// Segments: as `update_members`.
     pub members: Vec<(Slug, String, Vec<MemberAnswer>)>,
+    /// RFM scores between two runs: as `save_live_scores`.
+    pub scores: Vec<LiveScore>,
     /// Codes assigned.
     pub coupons: Vec<CouponUse>,
     /// Passages of nodes with limits: contact, journey, node, how many.
@@ -213,6 +216,7 @@ impl StepCommit {
             changes: Vec::new(),
             lists: Vec::new(),
             members: Vec::new(),
+            scores: Vec::new(),
             coupons: Vec::new(),
             passages: Vec::new(),
             counts: Vec::new(),

@@ -1,0 +1,43 @@
+//! The living engine: takes inputs, alarms and waves in batches, advances the contacts that they touch, and commits what
+//! was decided — with what was done — in one transaction.
+//!
+//! * [`Ground`]: everything that batches share until a rule changes: journeys at work ([`Book`]), segments, the shelf.
+//! * [`book`]: journeys at work, each version compiled as it was published; their lives.
+
+pub mod book;
+
+use std::sync::Arc;
+
+use journey::FrozenProducts;
+use model::{Value, Zone};
+use recommend::Catalogue;
+
+pub use book::{Book, LiveJourney};
+
+use crate::segments;
+
+/// The catalogue as of a moment, with its products as messages hold them.
+#[derive(Debug)]
+pub struct Shelf {
+    /// The catalogue.
+    pub catalogue: Catalogue,
+    /// Its products as messages hold them.
+    pub frozen: FrozenProducts,
+}
+
+/// What all batches share until a rule changes.
+#[derive(Clone)]
+pub struct Ground {
+    /// Journeys at work.
+    pub book: Arc<Book>,
+    /// Segments and what conditions may speak of.
+    pub workspace: Arc<segments::Workspace>,
+    /// The catalogue.
+    pub shelf: Arc<Shelf>,
+    /// Values of custom fields for contacts that were given none.
+    pub defaults: Arc<Vec<(String, Value)>>,
+    /// Caps, quiet hours, limits.
+    pub sending: Arc<policy::SendingRules>,
+    /// The zone in which days begin.
+    pub zone: Zone,
+}
