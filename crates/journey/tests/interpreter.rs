@@ -86,6 +86,7 @@ fn world<'a>(journey: &'a Journey, shop: &'a Shop) -> World<'a> {
         run: 1,
         sending: &policy::SendingRules {},
         winners: &[],
+        paused: false,
     }
 }
 

@@ -69,6 +69,7 @@ async fn on_a_thread(shared: &Arc<Shared>, mut runs: Vec<Run>) -> Result<(Vec<Ru
             run: shared.run.id,
             sending: &sending,
             winners: &[],
+            paused: false,
         };
         let mut needed = Vec::new();
         for (place, run) in runs.iter_mut().enumerate() {

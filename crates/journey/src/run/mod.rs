@@ -223,6 +223,8 @@ pub struct World<'a> {
     pub sending: &'a policy::SendingRules,
     /// Winners of A/B tests that are decided: (node, branch). Others are still open.
     pub winners: &'a [(u16, u8)],
+    /// Whether the journey is paused: then nobody goes into a node that sends.
+    pub paused: bool,
 }
 
 impl Products for Catalogue {
@@ -497,9 +499,15 @@ impl Run {
         &self.person
     }
 
-    /// Puts the contact as another run of the same batch left it in place of the one that was loaded.
-    pub fn set_person(&mut self, person: Person) {
+    /// Lends the contact to the run while it goes on: several runs of one contact pass it on, each with what the one
+    /// before wrote into it.
+    pub fn lend(&mut self, person: Person) {
         self.person = person;
+    }
+
+    /// Takes the contact back.
+    pub fn give_back(&mut self) -> Person {
+        std::mem::take(&mut self.person)
     }
 
     /// How it began.
@@ -549,6 +557,18 @@ impl Run {
             let until = token.stay.as_ref().and_then(|stay| stay.until);
             until.is_some_and(|until| until <= now).then_some(Woken::Time)
         })
+    }
+
+    /// Lets those go on that a pause held before a node that sends; whether there were any.
+    pub fn release(&mut self, journey: &Journey) -> bool {
+        let before = self.tokens.len();
+        let (held, stay) = std::mem::take(&mut self.staying)
+            .into_iter()
+            .partition::<Vec<Token>, _>(|token| journey.node(token.node).step.sends());
+        self.staying = stay;
+        // As if they arrived now: `while` and limits are asked again.
+        self.tokens.extend(held.into_iter().map(|token| Token { stay: None, woken: None, ..token }));
+        self.tokens.len() > before
     }
 
     /// Ends the stays at nodes that hear a signal; whether there were any.
@@ -862,6 +882,9 @@ fn guard(run: &mut Run, world: &World<'_>, number: u16) -> Option<Flow> {
     let arrived = run.tokens.front().is_some_and(|token| token.stay.is_none());
     if !arrived {
         return None;
+    }
+    if world.paused && node.step.sends() {
+        return Some(Flow::Wait(Wait::default()));
     }
     if node.limits.any() {
         let Some(before) = run.answers.passages(number) else {
