@@ -18,6 +18,7 @@ pub mod entry;
 pub mod fields;
 pub mod freeze;
 pub mod graph;
+pub mod hear;
 pub mod nodes;
 pub mod run;
 pub mod signal;
@@ -29,6 +30,7 @@ pub use data::{DataType, Datum};
 pub use document::Document;
 pub use freeze::FrozenProducts;
 pub use graph::{Journey, Node};
+pub use hear::{Hearing, Profile};
 pub use run::{
     Answers, CartChoice, Change, Effects, Entry, Finished, Leaving, Message, Need, Person, Progress, Run,
     Woken, World, advance,

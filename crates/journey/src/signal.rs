@@ -27,6 +27,23 @@ pub fn datum(event: &Event, path: &[String], catalogue: &Catalogue) -> Option<Da
     value(at).map(Datum::Value)
 }
 
+/// The property behind a path: nested ones by their names, entries of a list by number from 0. A property whose own
+/// name has dots in it (`shop.city`) is found too. None where there is nothing.
+#[must_use]
+pub fn property<'e>(event: &'e Event, path: &[String]) -> Option<&'e serde_json::Value> {
+    let (first, rest) = path.split_first()?;
+    let nested = event.properties.get(first).and_then(|at| inside(at, rest));
+    nested.or_else(|| event.properties.get(&path.join(".")))
+}
+
+fn inside<'e>(from: &'e serde_json::Value, path: &[String]) -> Option<&'e serde_json::Value> {
+    path.iter().try_fold(from, |at, part| match at {
+        serde_json::Value::Object(map) => map.get(part),
+        serde_json::Value::Array(list) => list.get(part.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
 /// A property as a value: numbers exactly, instants where the text is one.
 #[must_use]
 pub fn value(json: &serde_json::Value) -> Option<Value> {

@@ -100,6 +100,25 @@ pub struct Person {
     pub push: u32,
 }
 
+impl Person {
+    /// A field: built-in, from its orders, or custom with its virtual default.
+    #[must_use]
+    pub fn field(&self, name: &str, defaults: &[(String, Value)]) -> Option<Value> {
+        let totals = &self.totals;
+        match name {
+            "first_order_at" => totals.first_order_at.map(Value::Instant),
+            "last_order_at" => totals.last_order_at.map(Value::Instant),
+            "order_count" => Some(Value::Integer(i64::from(totals.orders))),
+            "order_total" => Some(Value::Decimal(model::Amount(totals.spent))),
+            "average_order" => totals.average().map(Value::Decimal),
+            _ => self.contact.field(name).or_else(|| {
+                let own = defaults.iter().find(|(known, _)| known == name);
+                own.map(|(_, value)| value.clone())
+            }),
+        }
+    }
+}
+
 /// What the shell answered so far.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
@@ -319,6 +338,16 @@ impl Entry {
     #[must_use]
     pub const fn first(at: Timestamp) -> Self {
         Self { ordinal: 1, key: String::new(), at, trigger: None }
+    }
+
+    /// What `run.entered_at` and `run.key` lead to; an enrolment without a key has none.
+    #[must_use]
+    pub fn datum(&self, name: &str) -> Option<Datum> {
+        match name {
+            "entered_at" => Some(Datum::Value(Value::Instant(self.at))),
+            "key" => (!self.key.is_empty()).then(|| Datum::Value(Value::Text(self.key.clone()))),
+            _ => None,
+        }
     }
 }
 
@@ -789,11 +818,7 @@ impl Data<'_> {
             "trigger" => {
                 crate::signal::datum(self.entry.trigger.as_deref()?, &parts[1..], self.world.catalogue)
             }
-            "run" => match parts[1].as_str() {
-                "entered_at" => Some(Datum::Value(Value::Instant(self.entry.at))),
-                "key" => Some(Datum::Value(Value::Text(self.entry.key.clone()))),
-                _ => None,
-            },
+            "run" if parts.len() == 2 => self.entry.datum(&parts[1]),
             "nodes" => {
                 let node = self.world.journey.number(parts.get(1)?)?;
                 let mut exported = self.exports.0.iter().rev().filter(|(n, ..)| *n == node);
@@ -817,18 +842,7 @@ impl Data<'_> {
     /// A field of the contact: built-in, from its orders, or custom with its default.
     #[must_use]
     pub fn contact_value(&self, name: &str) -> Option<Value> {
-        let totals = &self.person.totals;
-        match name {
-            "first_order_at" => totals.first_order_at.map(Value::Instant),
-            "last_order_at" => totals.last_order_at.map(Value::Instant),
-            "order_count" => Some(Value::Integer(i64::from(totals.orders))),
-            "order_total" => Some(Value::Decimal(model::Amount(totals.spent))),
-            "average_order" => totals.average().map(Value::Decimal),
-            _ => self.person.contact.field(name).or_else(|| {
-                let own = self.world.defaults.iter().find(|(known, _)| known == name);
-                own.map(|(_, value)| value.clone())
-            }),
-        }
+        self.person.field(name, self.world.defaults)
     }
 }
 
