@@ -7,7 +7,7 @@
 
 pub mod bulk;
 pub mod contacts;
-mod facts;
+pub(crate) mod facts;
 mod grouping;
 
 use std::{

@@ -3,8 +3,10 @@
 //!
 //! * [`Ground`]: everything that batches share until a rule changes: journeys at work ([`Book`]), segments, the shelf.
 //! * [`book`]: journeys at work, each version compiled as it was published; their lives.
+//! * [`conditions`]: whether conditions hold of contacts now, for a batch.
 
 pub mod book;
+pub mod conditions;
 
 use std::sync::Arc;
 

@@ -227,13 +227,13 @@ impl Loaded {
 }
 
 /// The order with what is left of its lines: conditions count what was kept, not what was sent back.
-pub(super) fn net(mut order: Order) -> Order {
+pub(crate) fn net(mut order: Order) -> Order {
     order.lines = net_lines(order.lines);
     order
 }
 
 /// The bought cart that an order is; its lines are net already.
-pub(super) fn cart_of_order(contact: ContactId, order: &Order) -> Cart {
+pub(crate) fn cart_of_order(contact: ContactId, order: &Order) -> Cart {
     Cart {
         no: CartNo(order.no.0),
         external_id: order.cart_id.clone(),

@@ -41,7 +41,7 @@ impl Products for Catalogue {
 
 /// A profile with what its orders come to: enough for fields, consents and lists.
 #[derive(Clone, Copy)]
-pub(super) struct Profile<'a> {
+pub(crate) struct Profile<'a> {
     pub contact: &'a Contact,
     pub totals: &'a Totals,
     pub fields: &'a BTreeMap<String, FieldDef>,
