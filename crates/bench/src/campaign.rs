@@ -43,6 +43,7 @@ pub fn folder() -> Folder {
             shipped!("rfm-medium", "segments/rfm-medium.yaml"),
             shipped!("rfm-low", "segments/rfm-low.yaml"),
         ],
+        coupons: Vec::new(),
         templates: vec![
             shipped!("up-selling", "templates/up-selling.yaml"),
             shipped!("cross-selling", "templates/cross-selling.yaml"),

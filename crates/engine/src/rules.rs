@@ -1,6 +1,8 @@
 //! A journey with what lies beside it — fields, segments, templates — read, checked and compiled; and what is saved of
 //! it when it is published.
 
+mod pinned;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use journey::{
@@ -8,7 +10,7 @@ use journey::{
     check::{self, Content},
 };
 use model::{Currency, FieldDef, Problem, Problems, Slug, Timestamp, Value, Zone, doc};
-use segment::{Condition, Schema, SegmentFile};
+use segment::{Condition, Known, Schema, SegmentFile};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use storage::{
@@ -18,6 +20,8 @@ use storage::{
     settings::{Definition, DefinitionKind, NewDefinition, SettingsStore, key},
 };
 use template::{CompileContext, Document as Page, Template};
+
+pub use pinned::{Pinned, Versions, compile_pinned, pin};
 
 use crate::segments;
 
@@ -43,6 +47,8 @@ pub struct Folder {
     pub segments: Vec<SourceFile>,
     /// The files in `templates/`.
     pub templates: Vec<SourceFile>,
+    /// The files in `coupons/`.
+    pub coupons: Vec<SourceFile>,
 }
 
 /// What the workspace has already: it counts where the folder has no file of that name.
@@ -52,6 +58,8 @@ pub struct Workspace {
     zone: Zone,
     segments: Vec<Definition>,
     templates: Vec<Definition>,
+    coupons: Vec<Definition>,
+    journeys: Vec<String>,
     currency: Currency,
 }
 
@@ -63,6 +71,8 @@ impl Default for Workspace {
             zone: Zone::UTC,
             segments: Vec::new(),
             templates: Vec::new(),
+            coupons: Vec::new(),
+            journeys: Vec::new(),
             currency: Currency::EUR,
         }
     }
@@ -81,6 +91,13 @@ impl Workspace {
             zone: known.zone,
             segments: store.load_definitions(DefinitionKind::Segment).await?,
             templates: store.load_definitions(DefinitionKind::Template).await?,
+            coupons: store.load_definitions(DefinitionKind::CouponSet).await?,
+            journeys: store
+                .load_definitions(DefinitionKind::Journey)
+                .await?
+                .into_iter()
+                .map(|definition| definition.slug.to_string())
+                .collect(),
             currency: currency.and_then(|json| Currency::parse(json.as_str()?).ok()).unwrap_or(Currency::EUR),
         })
     }
@@ -130,11 +147,17 @@ pub fn compile(folder: &Folder, workspace: &Workspace) -> std::result::Result<Ru
     schema.segments = own.chain(stored).collect();
     let segments = found.segments(folder, workspace, &schema);
     let templates = found.templates(folder, workspace, &schema);
+    let event_kinds = match &workspace.schema.event_kinds {
+        Known::Only(kinds) => kinds.iter().cloned().collect(),
+        Known::Any => Vec::new(),
+    };
     let beside = Beside {
         fields: fields.clone(),
         segments: segments.keys().cloned().collect(),
         templates,
-        ..Beside::default()
+        coupons: found.coupons(folder, workspace),
+        journeys: workspace.journeys.clone(),
+        event_kinds,
     };
     let file = &folder.journey.file;
     let document = match Document::parse(&folder.journey.text, file) {
@@ -263,6 +286,20 @@ impl Found {
         templates
     }
 
+    /// Slugs of the coupon sets, of the folder and of the workspace.
+    fn coupons(&mut self, folder: &Folder, workspace: &Workspace) -> Vec<String> {
+        let mut slugs: Vec<String> =
+            workspace.coupons.iter().map(|definition| definition.slug.to_string()).collect();
+        for source in &folder.coupons {
+            let Some((slug, tree)) = self.tree(source) else { continue };
+            self.define(DefinitionKind::CouponSet, &slug, tree.to_json());
+            slugs.push(slug.to_string());
+        }
+        slugs.sort();
+        slugs.dedup();
+        slugs
+    }
+
     /// What publishing saves, and the hash of the journey with all that it uses. A file beside it that it does not use
     /// is saved, but does not make another journey of it.
     fn definitions(
@@ -275,11 +312,12 @@ impl Found {
         let is_used = |kind: DefinitionKind, slug: &Slug| match kind {
             DefinitionKind::Segment => journey.segments.contains(slug),
             DefinitionKind::Template => journey.templates.contains(slug),
+            DefinitionKind::CouponSet => journey.coupons.contains(slug),
             _ => source.contains(slug.as_str()),
         };
         // By name, so that the order of files does not matter; the folder's own go before the stored ones.
         let mut used = BTreeMap::new();
-        for stored in workspace.segments.iter().chain(&workspace.templates) {
+        for stored in workspace.segments.iter().chain(&workspace.templates).chain(&workspace.coupons) {
             if is_used(stored.kind, &stored.slug) {
                 used.insert(format!("{}/{}", word(stored.kind), stored.slug), hash(&stored.content));
             }

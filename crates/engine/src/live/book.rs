@@ -1,10 +1,26 @@
 //! Journeys at work: each version compiled as it was published.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use storage::{live::LifeRecord, outbox::SendPoint};
+use model::{Problems, Slug};
+use serde_json::json;
+use storage::{
+    Result,
+    live::{Life, LifeRecord, LiveStore},
+    outbox::SendPoint,
+    rfm::RfmStore,
+    segments::SegmentStore,
+    settings::SettingsStore,
+};
 
-use crate::rules::Rules;
+use crate::rules::{self, Pinned, Rules, Versions};
+
+/// Setting that is raised by everything that changes the book: publish, pause, resume …. A loop that finds another number
+/// than that of its book ([`Book::version`]) loads the book again.
+pub const RULES_VERSION: &str = "rules_version";
 
 /// One version of a journey at work.
 #[derive(Debug)]
@@ -21,20 +37,173 @@ pub struct LiveJourney {
     pub open: bool,
 }
 
+/// A version that cannot be compiled any more: a definition that it uses was deleted, say. Those inside wait.
+#[derive(Clone, Debug)]
+pub struct BrokenJourney {
+    /// Its life.
+    pub record: LifeRecord,
+    /// Why.
+    pub problems: Problems,
+}
+
 /// All versions that somebody may be in or enter.
 #[derive(Debug, Default)]
 pub struct Book {
     /// By run.
     pub journeys: Vec<Arc<LiveJourney>>,
+    /// Versions that cannot be compiled any more, by run: their contacts wait, and the others go on.
+    pub broken: Vec<BrokenJourney>,
     /// Kinds of events that a trigger, an exit, a goal or a node of any of them listens for.
     pub kinds: BTreeSet<String>,
+    /// The number of [`RULES_VERSION`] that it was loaded with.
+    pub version: u64,
 }
 
 impl Book {
+    /// Loads every version whose life is not over, compiled with what it was published with.
+    ///
+    /// # Errors
+    /// What the database says. A version that does not compile is no error: see [`Book::broken`].
+    pub async fn load<S>(store: &S) -> Result<Self>
+    where
+        S: SettingsStore + SegmentStore + RfmStore + LiveStore + Sync,
+    {
+        // Read before the lives: what changes meanwhile makes the loop load again.
+        let version = rules_version(store).await?;
+        let mut lives = store.load_lives(false).await?;
+        lives.retain(|record| !is_over(record.life));
+        lives.sort_unstable_by_key(|record| record.run);
+        let mut book = Self { version, ..Self::default() };
+        if lives.is_empty() {
+            return Ok(book);
+        }
+        let versions = Versions::load(store).await?;
+        let newest = newest_open(&lives);
+        for record in lives {
+            match rules::compile_pinned(store, &versions, &record).await? {
+                Ok(rules) => {
+                    let open = newest.contains(&record.run);
+                    let journey = LiveJourney::new(record, Arc::new(rules), open);
+                    book.kinds.extend(kinds(&journey.rules.journey));
+                    book.journeys.push(Arc::new(journey));
+                }
+                Err(problems) => book.broken.push(BrokenJourney { record, problems }),
+            }
+        }
+        Ok(book)
+    }
+
     /// The version of a run.
     #[must_use]
     pub fn of_run(&self, run: i64) -> Option<&Arc<LiveJourney>> {
         let place = self.journeys.binary_search_by_key(&run, |journey| journey.record.run).ok()?;
         self.journeys.get(place)
     }
+
+    /// The version of a journey that newcomers take.
+    #[must_use]
+    pub fn open(&self, journey: &Slug) -> Option<&Arc<LiveJourney>> {
+        self.journeys.iter().rfind(|live| live.open && live.record.journey == *journey)
+    }
+}
+
+/// Whether a life is over.
+#[must_use]
+pub const fn is_over(life: Life) -> bool {
+    matches!(life, Life::Finished | Life::Stopped)
+}
+
+/// The runs that newcomers take: the last active one of each journey.
+fn newest_open(lives: &[LifeRecord]) -> BTreeSet<i64> {
+    let mut newest: BTreeMap<&Slug, i64> = BTreeMap::new();
+    for record in lives.iter().filter(|record| record.life == Life::Active) {
+        // By run, ascending: the last one stays.
+        newest.insert(&record.journey, record.run);
+    }
+    newest.into_values().collect()
+}
+
+/// The number that says which rules are in force.
+///
+/// # Errors
+/// What the database says.
+pub async fn rules_version<S: SettingsStore + Sync>(store: &S) -> Result<u64> {
+    let setting = store.load_setting(RULES_VERSION.to_owned()).await?;
+    Ok(setting.and_then(|value| value.as_u64()).unwrap_or_default())
+}
+
+/// Says that rules changed, where that is not part of a transaction which says it itself (a field, a segment, sending
+/// rules).
+///
+/// # Errors
+/// What the database says.
+pub async fn touch_rules<S: SettingsStore + Sync>(store: &S) -> Result<()> {
+    let next = rules_version(store).await? + 1;
+    store.save_setting(RULES_VERSION.to_owned(), json!(next)).await
+}
+
+impl LiveJourney {
+    /// A version at work.
+    #[must_use]
+    pub fn new(record: LifeRecord, rules: Arc<Rules>, open: bool) -> Self {
+        let pinned: Pinned = serde_json::from_value(record.pinned.clone()).unwrap_or_default();
+        let sends = send_points(&rules, &pinned, &record);
+        let winners = winners(&rules.journey, &record.memo);
+        Self { record, rules, sends, winners, open }
+    }
+
+    /// Whether somebody may come in now: nobody does before the journey's `starts_at`, nor from its `ends_at` on.
+    #[must_use]
+    pub fn takes(&self, now: model::Timestamp) -> bool {
+        let journey = &self.rules.journey;
+        let begun = journey.starts_at.is_none_or(|at| at <= now);
+        self.open && begun && journey.ends_at.is_none_or(|at| now < at)
+    }
+}
+
+/// By node: what its messages have in common.
+#[must_use]
+pub fn send_points(rules: &Rules, pinned: &Pinned, record: &LifeRecord) -> Vec<Option<Arc<SendPoint>>> {
+    let point = |node: &journey::Node| {
+        let sending = node.step.sending()?;
+        // A webhook has neither template nor purpose: it is named by what it is.
+        let or_kind = |word: &str| Slug::parse(if word.is_empty() { node.kind.word } else { word }).ok();
+        Some(Arc::new(SendPoint {
+            journey: record.journey.clone(),
+            journey_version: record.version,
+            run: record.run,
+            node: node.id.clone(),
+            channel: sending.channel,
+            purpose: or_kind(sending.purpose)?,
+            transactional: sending.purpose == policy::TRANSACTIONAL,
+            template: or_kind(sending.template)?,
+            template_version: pinned.templates.get(sending.template).copied().unwrap_or(1),
+        }))
+    };
+    rules.journey.nodes.iter().map(point).collect()
+}
+
+/// Winners of A/B tests: `memo.winners` is a map from a node's id to its branch's word.
+fn winners(journey: &journey::Journey, memo: &serde_json::Value) -> Vec<(u16, u8)> {
+    let Some(decided) = memo.get("winners").and_then(serde_json::Value::as_object) else {
+        return Vec::new();
+    };
+    let one = |(node, branch): (&String, &serde_json::Value)| {
+        let number = journey.number(node)?;
+        let word = branch.as_str()?;
+        let place = journey.node(number).outcomes().iter().position(|own| own == word)?;
+        Some((number, u8::try_from(place).ok()?))
+    };
+    decided.iter().filter_map(one).collect()
+}
+
+/// The kinds of events that a journey listens for.
+fn kinds(journey: &journey::Journey) -> BTreeSet<String> {
+    let listeners = journey.triggers.iter().chain(&journey.exits);
+    let listeners = listeners.chain(journey.goal.iter().map(|goal| &goal.listener));
+    let mut kinds: BTreeSet<String> = listeners.map(|listener| listener.on.event_kind().to_owned()).collect();
+    for node in &journey.nodes {
+        kinds.extend(node.step.listens());
+    }
+    kinds
 }

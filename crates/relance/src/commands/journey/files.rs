@@ -1,4 +1,4 @@
-//! A journey's folder: `journey.yaml` (or another name), `fields.yaml`, `segments/`, `templates/`.
+//! A journey's folder: `journey.yaml` (or another name), `fields.yaml`, `segments/`, `templates/`, `coupons/`.
 
 use std::{
     fs,
@@ -29,6 +29,7 @@ pub(super) fn read(path: &Path) -> Result<Folder, Failure> {
         fields: fields.map(|path| source(&path)).transpose()?,
         segments: all(&folder.join("segments"))?,
         templates: all(&folder.join("templates"))?,
+        coupons: all(&folder.join("coupons"))?,
     })
 }
 
