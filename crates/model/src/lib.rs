@@ -6,6 +6,7 @@
 
 pub mod commerce;
 pub mod contact;
+pub mod coupon;
 pub mod dice;
 pub mod doc;
 pub mod event;
@@ -21,6 +22,7 @@ pub mod time;
 
 pub use commerce::{Cart, CartState, Line, Order, OrderStatus, Product};
 pub use contact::{AddressStatus, Consent, ConsentState, Contact, Totals};
+pub use coupon::{CouponKind, CouponSet};
 pub use dice::Dice;
 pub use event::Event;
 pub use field::{FieldDef, FieldType, Value};

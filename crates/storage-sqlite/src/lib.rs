@@ -4,6 +4,7 @@ mod bulk;
 mod caches;
 mod catalogue;
 mod contacts;
+mod coupons;
 mod events;
 mod imports;
 mod journeys;

@@ -6,6 +6,7 @@
 pub mod catalogue;
 pub mod codec;
 pub mod contacts;
+pub mod coupons;
 pub mod error;
 pub mod events;
 pub mod fault;
@@ -40,6 +41,7 @@ pub trait Storage:
     + catalogue::CatalogueStore
     + relations::RelationStore
     + events::EventStore
+    + coupons::CouponStore
     + imports::ImportStore
     + settings::SettingsStore
     + rfm::RfmStore
@@ -59,6 +61,7 @@ impl<T> Storage for T where
         + catalogue::CatalogueStore
         + relations::RelationStore
         + events::EventStore
+        + coupons::CouponStore
         + imports::ImportStore
         + settings::SettingsStore
         + rfm::RfmStore

@@ -142,6 +142,8 @@ pub struct CouponUse {
     pub ordinal: u32,
     /// By which node.
     pub node: String,
+    /// When it ends; none: never.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Where the contacts of a batch came from: what is marked as done with it.
@@ -360,19 +362,6 @@ pub trait LiveStore {
     /// How many contacts stay at each node of a run now.
     fn count_stays(&self, run: i64) -> impl Future<Output = Result<Vec<CountDelta>>> + Send;
 
-    /// Free codes of a set that were not handed out, in order behind `after`, at most `limit`.
-    fn free_codes(
-        &self,
-        set: Slug,
-        after: String,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<String>>> + Send;
-    /// The codes of a set that these contacts hold, with when they got them, in the order of the ids.
-    fn held_codes(
-        &self,
-        set: Slug,
-        contacts: Vec<ContactId>,
-    ) -> impl Future<Output = Result<Vec<Option<(String, Timestamp)>>>> + Send;
     /// The messages decided for these contacts with `since <= at`, by contact in the order of the ids, then by time.
     fn load_sends(
         &self,

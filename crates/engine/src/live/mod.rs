@@ -7,6 +7,7 @@
 
 pub mod book;
 pub mod conditions;
+pub mod coupons;
 
 use std::sync::Arc;
 
