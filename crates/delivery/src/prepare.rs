@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use model::{AddressStatus, ConsentState, Contact, ContactId, Currency, Problem, Slug, Timestamp, Zone};
+use model::{AddressStatus, Contact, ContactId, Currency, Problem, Slug, Timestamp, Zone};
 use storage::{
     Result,
     contacts::ContactStore,
@@ -276,26 +276,26 @@ fn address<'a>(message: &'a OutboxMessage, contact: Option<&'a Contact>) -> Opti
 /// The sending rules at hand-over: the same question as at the decision, with the facts of now. A fixed address is not
 /// the contact's, so the contact's consent says nothing about it.
 fn allowed(message: &OutboxMessage, contact: &Contact, suppressed: bool) -> std::result::Result<(), Outcome> {
+    let utc = Zone::UTC;
+    let own =
+        policy::Facts::of(contact, Channel::Email, message.send.purpose.as_str(), &utc, Timestamp(0));
     let facts = match &message.to {
         Some(to) => policy::Facts {
             address: Some(to),
             status: AddressStatus::Active,
-            consent: ConsentState::NotSubscribed,
             transactional: true,
             suppressed,
+            ..own
         },
-        None => policy::Facts {
-            address: contact.email.as_deref(),
-            status: contact.email_status,
-            consent: contact.consent(message.send.purpose.as_str()),
-            transactional: is_transactional(message),
-            suppressed,
-        },
+        None => policy::Facts { transactional: is_transactional(message), suppressed, ..own },
     };
-    policy::decide(&facts).map_err(|refusal| Outcome::Skipped {
-        reason: refusal.word(),
-        detail: refusal.label(model::Lang::En).to_owned(),
-    })
+    match policy::SendingRules::default().decide(&facts) {
+        policy::Decision::Refuse(refusal) => Err(Outcome::Skipped {
+            reason: refusal.word(),
+            detail: refusal.label(model::Lang::En).to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// First and last name, as far as they are known.

@@ -68,6 +68,20 @@ impl Slug {
         )))
     }
 
+    /// Reads the name of a purpose of consent, which may have a topic under it, as in `newsletter/promotions`. Both
+    /// parts are slugs, at most [`Slug::LEN_MAX`] characters together.
+    ///
+    /// # Errors
+    /// `slug.invalid`.
+    pub fn purpose(text: &str) -> Result<Self, Problem> {
+        match text.split_once('/') {
+            Some((main, topic)) if text.len() <= Self::LEN_MAX => {
+                Self::parse(main).and(Self::parse(topic)).map(|_| Self(text.to_owned()))
+            }
+            _ => Self::parse(text),
+        }
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -96,6 +110,18 @@ impl std::borrow::Borrow<str> for Slug {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_purpose_may_have_a_topic() {
+        for good in ["newsletter", "newsletter/promotions"] {
+            assert_eq!(Slug::purpose(good).unwrap().as_str(), good);
+        }
+        let long = |n: usize| format!("news/{}", "a".repeat(n));
+        assert!(Slug::purpose(&long(Slug::LEN_MAX - 5)).is_ok());
+        for bad in ["", "/", "news/", "/a", "a/b/c", "A/b", &long(Slug::LEN_MAX - 4)] {
+            assert_eq!(Slug::purpose(bad).unwrap_err().code, "slug.invalid", "{bad}");
+        }
+    }
 
     #[test]
     fn slug_length_is_tested_at_the_edge_and_one_past_it() {
