@@ -84,7 +84,7 @@ fn world<'a>(journey: &'a Journey, shop: &'a Shop) -> World<'a> {
         zone: &UTC,
         seed: 7,
         run: 1,
-        sending: &policy::SendingRules::default(),
+        sending: &policy::NO_RULES,
         winners: &[],
         paused: false,
     }

@@ -19,6 +19,15 @@ pub struct SendingRules {
     pub topics: TopicConsent,
 }
 
+/// No rules but consent and suppression.
+pub static NO_RULES: SendingRules = SendingRules {
+    caps: Vec::new(),
+    smart: Vec::new(),
+    quiet: Vec::new(),
+    limits: Limits { all: Limit { per_hour: None, per_day: None }, journeys: Vec::new(), hold: None },
+    topics: TopicConsent::Follow,
+};
+
 /// At most so many messages to one contact in any window of this length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cap {
