@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use model::{Amount, Event, Line, Order, Period, Product, ProductId, Timestamp, Value, Zone, event::kind};
+use model::{Amount, Event, Line, Order, Product, ProductId, Timestamp, Value, Zone, event::kind};
 
 use crate::{
-    Kind, NoData, Operand, ProductCondition, Tests,
-    dates::{Calendar, Interval, expiry, start_of_day},
+    Data, Kind, NoData, Operand, ProductCondition, Tests, Window,
     test::{Moment, value_of_json},
 };
 
@@ -32,115 +31,6 @@ pub struct Activity {
     pub measure: Measure,
     /// What must hold of it.
     pub tests: Tests,
-}
-
-/// A day, whose first instant depends on the zone, or an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// The first instant of a day.
-    Day(i32),
-    /// An instant.
-    At(Timestamp),
-}
-
-impl Bound {
-    /// The instant.
-    #[must_use]
-    pub fn at(self, zone: &Zone) -> Timestamp {
-        match self {
-            Self::Day(day) => start_of_day(day, zone),
-            Self::At(at) => at,
-        }
-    }
-}
-
-/// When something must have happened. Every window ends before now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Window {
-    /// Ever.
-    #[default]
-    Always,
-    /// In the last so long.
-    Within(Period),
-    /// More than so long ago.
-    OlderThan(Period),
-    /// Less than the second and more than the first so long ago.
-    BetweenAgo(Period, Period),
-    /// From the first (included) to the second (excluded).
-    Absolute(Option<Bound>, Option<Bound>),
-    /// In a calendar period of the workspace's zone.
-    Calendar(Calendar),
-}
-
-impl Window {
-    /// The instants of the clock at which something that happened at `at` lies inside.
-    #[must_use]
-    pub fn interval(&self, at: Timestamp, zone: &Zone) -> Interval {
-        let past = at.plus(1);
-        let interval = match self {
-            Self::Always => Interval { from: past, until: Timestamp::MAX },
-            Self::Within(period) => Interval { from: past, until: expiry(*period, at) },
-            Self::OlderThan(period) => Interval { from: expiry(*period, at), until: Timestamp::MAX },
-            Self::BetweenAgo(near, far) => Interval { from: expiry(*near, at), until: expiry(*far, at) },
-            Self::Absolute(since, until) => {
-                let inside = since.is_none_or(|bound| at >= bound.at(zone))
-                    && until.is_none_or(|bound| at < bound.at(zone));
-                if inside { Interval { from: past, until: Timestamp::MAX } } else { Interval::NEVER }
-            }
-            Self::Calendar(calendar) => {
-                let seen = calendar.seen(at, zone);
-                Interval { from: seen.from.max(past), until: seen.until }
-            }
-        };
-        if interval.from < interval.until { interval } else { Interval::NEVER }
-    }
-
-    /// The instants inside at `now`: from the first (included) to the second (excluded). An event lies inside exactly
-    /// when its instant is between them.
-    #[must_use]
-    pub fn bounds(&self, now: Timestamp, zone: &Zone) -> (Timestamp, Timestamp) {
-        let within = |period: &Period| first_unexpired(*period, now);
-        match self {
-            Self::Always => (Timestamp::MIN, now),
-            Self::Within(period) => (within(period), now),
-            Self::OlderThan(period) => (Timestamp::MIN, within(period)),
-            Self::BetweenAgo(near, far) => (within(far), within(near)),
-            Self::Absolute(since, until) => (
-                since.map_or(Timestamp::MIN, |bound| bound.at(zone)),
-                until.map_or(now, |bound| bound.at(zone).min(now)),
-            ),
-            Self::Calendar(calendar) => {
-                let since = calendar.start(now, zone);
-                let until = if calendar.is_current() { now } else { calendar.end(now, zone) };
-                (since, until)
-            }
-        }
-    }
-
-    /// Whether what is inside at one time is always a run up to now: of a count only the last few must be kept.
-    #[must_use]
-    pub const fn ends_now(&self) -> bool {
-        match self {
-            Self::Always | Self::Within(_) => true,
-            Self::Calendar(calendar) => calendar.is_current(),
-            Self::OlderThan(_) | Self::BetweenAgo(..) | Self::Absolute(..) => false,
-        }
-    }
-}
-
-/// The first instant that lies at most `period` back from `now`.
-fn first_unexpired(period: Period, now: Timestamp) -> Timestamp {
-    let about = period.before(now);
-    if period.months == 0 {
-        return about;
-    }
-    // Months clamp to the end of shorter ones, by up to three days; within these, `expiry` only grows.
-    let (mut low, mut high) = (about.plus_days(-4), about.plus_days(4));
-    while low.0 + 1 < high.0 {
-        let middle = Timestamp(low.0 + (high.0 - low.0) / 2);
-        if expiry(period, middle) > now { high = middle } else { low = middle }
-    }
-    high
 }
 
 /// What is measured of the events inside the window.
@@ -350,12 +240,24 @@ impl Activity {
     /// The entry of an event; none when it is of another kind or does not pass the filter.
     #[must_use]
     pub fn entry_of_event(&self, event: &Event, products: &dyn Products, zone: &Zone) -> Option<Entry> {
+        self.entry_of_event_with(event, products, &NoData, zone)
+    }
+
+    /// As [`Activity::entry_of_event`], with data for references in the filter.
+    #[must_use]
+    pub fn entry_of_event_with(
+        &self,
+        event: &Event,
+        products: &dyn Products,
+        data: &dyn Data,
+        zone: &Zone,
+    ) -> Option<Entry> {
         if event.kind != self.kind || self.is_about_orders() {
             return None;
         }
-        let moment = Moment { now: event.at, zone };
+        let sight = Sight { products, data, moment: Moment { now: event.at, zone } };
         let subject = Subject::Event(event);
-        if !self.filter.as_ref().is_none_or(|filter| filter.passes(&subject, products, &moment)) {
+        if !self.filter.as_ref().is_none_or(|filter| filter.passes(&subject, &sight)) {
             return None;
         }
         let figure = match self.measure.figure() {
@@ -376,18 +278,31 @@ impl Activity {
     /// the caller has taken off what was sent back.
     #[must_use]
     pub fn entry_of_order(&self, order: &Order, products: &dyn Products, zone: &Zone) -> Option<Entry> {
+        self.entry_of_order_with(order, products, &NoData, zone)
+    }
+
+    /// As [`Activity::entry_of_order`], with data for references in the filter.
+    #[must_use]
+    pub fn entry_of_order_with(
+        &self,
+        order: &Order,
+        products: &dyn Products,
+        data: &dyn Data,
+        zone: &Zone,
+    ) -> Option<Entry> {
         if !self.is_about_orders() || !order.counts() {
             return None;
         }
-        let moment = Moment { now: order.at, zone };
+        let sight = Sight { products, data, moment: Moment { now: order.at, zone } };
         let subject = Subject::Order(order);
-        if !self.filter.as_ref().is_none_or(|filter| filter.passes(&subject, products, &moment)) {
+        if !self.filter.as_ref().is_none_or(|filter| filter.passes(&subject, &sight)) {
             return None;
         }
         let lines = || {
-            order.lines.iter().filter(|line| {
-                self.filter.as_ref().is_none_or(|filter| filter.takes_line(line, products, &moment))
-            })
+            order
+                .lines
+                .iter()
+                .filter(|line| self.filter.as_ref().is_none_or(|filter| filter.takes_line(line, &sight)))
         };
         let figure = match self.measure.figure() {
             None => 0,
@@ -410,10 +325,23 @@ impl Activity {
         products: &dyn Products,
         zone: &Zone,
     ) -> Vec<Entry> {
+        self.entries_with(events, orders, products, &NoData, zone)
+    }
+
+    /// As [`Activity::entries`], with data for references in the filter.
+    #[must_use]
+    pub fn entries_with(
+        &self,
+        events: &[Event],
+        orders: &[Order],
+        products: &dyn Products,
+        data: &dyn Data,
+        zone: &Zone,
+    ) -> Vec<Entry> {
         let mut entries: Vec<Entry> = if self.is_about_orders() {
-            orders.iter().filter_map(|order| self.entry_of_order(order, products, zone)).collect()
+            orders.iter().filter_map(|order| self.entry_of_order_with(order, products, data, zone)).collect()
         } else {
-            events.iter().filter_map(|event| self.entry_of_event(event, products, zone)).collect()
+            events.iter().filter_map(|event| self.entry_of_event_with(event, products, data, zone)).collect()
         };
         entries.sort_unstable();
         entries
@@ -435,6 +363,13 @@ enum Subject<'a> {
     Order(&'a Order),
 }
 
+/// What a filter may look things up in.
+struct Sight<'a> {
+    products: &'a dyn Products,
+    data: &'a dyn Data,
+    moment: Moment<'a>,
+}
+
 /// One line of anything that has lines.
 struct AnyLine<'a> {
     product: Option<&'a Product>,
@@ -444,25 +379,25 @@ struct AnyLine<'a> {
 }
 
 impl Filter {
-    fn passes(&self, subject: &Subject<'_>, products: &dyn Products, moment: &Moment<'_>) -> bool {
+    fn passes(&self, subject: &Subject<'_>, sight: &Sight<'_>) -> bool {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.passes(subject, products, moment)),
-            Self::Any(parts) => parts.iter().any(|part| part.passes(subject, products, moment)),
-            Self::Not(part) => !part.passes(subject, products, moment),
+            Self::All(parts) => parts.iter().all(|part| part.passes(subject, sight)),
+            Self::Any(parts) => parts.iter().any(|part| part.passes(subject, sight)),
+            Self::Not(part) => !part.passes(subject, sight),
             Self::Property { path, tests } => match subject {
-                Subject::Event(event) => holds_of_some(tests, &json_values(&event.properties, path), moment),
-                Subject::Order(_) => tests.hold(None, moment, &NoData),
+                Subject::Event(event) => holds_of_some(tests, &json_values(&event.properties, path), sight),
+                Subject::Order(_) => tests.hold(None, &sight.moment, sight.data),
             },
             Self::Order { property, tests } => match subject {
-                Subject::Order(order) => tests.hold(Some(&property.of(order)), moment, &NoData),
-                Subject::Event(_) => tests.hold(None, moment, &NoData),
+                Subject::Order(order) => tests.hold(Some(&property.of(order)), &sight.moment, sight.data),
+                Subject::Event(_) => tests.hold(None, &sight.moment, sight.data),
             },
             Self::Line(filter) => match subject {
                 Subject::Order(order) => {
-                    order.lines.iter().any(|line| filter.takes(&line_of(line, products), moment))
+                    order.lines.iter().any(|line| filter.takes(&line_of(line, sight.products), sight))
                 }
                 Subject::Event(event) => {
-                    event_lines(event, products).iter().any(|line| filter.takes(line, moment))
+                    event_lines(event, sight.products).iter().any(|line| filter.takes(line, sight))
                 }
             },
         }
@@ -470,15 +405,15 @@ impl Filter {
 
     /// Whether a line of a matching order is one that the filter is about: product conditions that stand together at
     /// the top all ask it, others ask nothing of the single line.
-    fn takes_line(&self, line: &Line, products: &dyn Products, moment: &Moment<'_>) -> bool {
+    fn takes_line(&self, line: &Line, sight: &Sight<'_>) -> bool {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.takes_line(line, products, moment)),
+            Self::All(parts) => parts.iter().all(|part| part.takes_line(line, sight)),
             Self::Any(parts) => {
                 !parts.iter().any(Self::asks_lines)
-                    || parts.iter().any(|part| part.asks_lines() && part.takes_line(line, products, moment))
+                    || parts.iter().any(|part| part.asks_lines() && part.takes_line(line, sight))
             }
-            Self::Not(part) => !part.asks_lines() || !part.takes_line(line, products, moment),
-            Self::Line(filter) => filter.takes(&line_of(line, products), moment),
+            Self::Not(part) => !part.asks_lines() || !part.takes_line(line, sight),
+            Self::Line(filter) => filter.takes(&line_of(line, sight.products), sight),
             Self::Property { .. } | Self::Order { .. } => true,
         }
     }
@@ -524,16 +459,17 @@ impl Filter {
 }
 
 impl LineFilter {
-    fn takes(&self, line: &AnyLine<'_>, moment: &Moment<'_>) -> bool {
+    fn takes(&self, line: &AnyLine<'_>, sight: &Sight<'_>) -> bool {
+        let (moment, data) = (&sight.moment, sight.data);
         let product = match (&self.product, line.product) {
             (None, _) => true,
-            (Some(condition), Some(product)) => condition.holds(product, &NoData, moment),
+            (Some(condition), Some(product)) => condition.holds(product, data, moment),
             (Some(_), None) => false,
         };
         product
-            && self.quantity.hold(line.quantity.as_ref(), moment, &NoData)
-            && self.unit_price.hold(line.unit_price.as_ref(), moment, &NoData)
-            && self.total.hold(line.total.as_ref(), moment, &NoData)
+            && self.quantity.hold(line.quantity.as_ref(), moment, data)
+            && self.unit_price.hold(line.unit_price.as_ref(), moment, data)
+            && self.total.hold(line.total.as_ref(), moment, data)
     }
 }
 
@@ -595,12 +531,13 @@ fn json_values(root: &serde_json::Map<String, serde_json::Value>, path: &[String
 }
 
 /// Each test holds of some value; a negative one of all.
-fn holds_of_some(tests: &Tests, values: &[Value], moment: &Moment<'_>) -> bool {
+fn holds_of_some(tests: &Tests, values: &[Value], sight: &Sight<'_>) -> bool {
+    let (moment, data) = (&sight.moment, sight.data);
     tests.0.iter().all(|test| match values {
-        [] => test.holds(None, moment, &NoData),
+        [] => test.holds(None, moment, data),
         _ if test.operator.positive_of_negative().is_some() => {
-            values.iter().all(|value| test.holds(Some(value), moment, &NoData))
+            values.iter().all(|value| test.holds(Some(value), moment, data))
         }
-        _ => values.iter().any(|value| test.holds(Some(value), moment, &NoData)),
+        _ => values.iter().any(|value| test.holds(Some(value), moment, data)),
     })
 }

@@ -208,6 +208,9 @@ impl Condition {
                 }
                 Leaf::Activity(activity) => {
                     activity.tests.operands().for_each(|one| add(Kind::Number, one));
+                    for path in activity.window.refs() {
+                        add(Kind::Instant, &Operand::Ref(path.clone()));
+                    }
                     if let Some(filter) = &activity.filter {
                         filter.refs(&mut |kind, operand| add(kind, operand));
                     }

@@ -66,7 +66,19 @@ impl History<'_> {
     /// The entries of an activity.
     #[must_use]
     pub fn entries(&self, activity: &Activity, products: &dyn Products, zone: &Zone) -> Entries<'static> {
-        let recent = activity.entries(self.events, self.orders, products, zone);
+        self.entries_with(activity, products, &NoData, zone)
+    }
+
+    /// As [`History::entries`], with data for references in the filter.
+    #[must_use]
+    pub fn entries_with(
+        &self,
+        activity: &Activity,
+        products: &dyn Products,
+        data: &dyn Data,
+        zone: &Zone,
+    ) -> Entries<'static> {
+        let recent = activity.entries_with(self.events, self.orders, products, data, zone);
         Entries { settled: Tally::default(), recent: recent.into() }
     }
 }
@@ -160,7 +172,7 @@ impl<'a> Prepared<'a> {
             Leaf::Rfm(rfm) => Self::of_rfm(rfm, facts.rfm(&rfm.model).as_ref()),
             Leaf::Activity(activity) => Self::Entries(activity, facts.entries(activity)),
             Leaf::Cart(cart) => {
-                let intervals = |one: &Cart| cart.intervals(one, facts.products(), zone);
+                let intervals = |one: &Cart| cart.intervals(one, facts.products(), facts.data(), zone);
                 Self::Carts(cart, facts.carts().iter().map(intervals).collect())
             }
         }
@@ -198,7 +210,7 @@ impl<'a> Prepared<'a> {
             Self::Constant(truth) => *truth,
             Self::Tests(tests, value) => tests.hold(value.as_ref(), &Moment { now, zone }, facts.data()),
             Self::Entries(activity, entries) => {
-                let value = measured(activity, entries, now, zone).0;
+                let value = measured(activity, entries, now, zone, facts.data()).0;
                 activity.tests.hold(value.as_ref(), &Moment { now, zone }, facts.data())
             }
             Self::Carts(cart, carts) => {
@@ -223,7 +235,7 @@ impl<'a> Prepared<'a> {
                 (tests.hold(value.as_ref(), &moment, facts.data()), tests.next_flip(value.as_ref(), &moment))
             }
             Self::Entries(activity, entries) => {
-                let (value, next) = measured(activity, entries, now, zone);
+                let (value, next) = measured(activity, entries, now, zone, facts.data());
                 let moment = Moment { now, zone };
                 let truth = activity.tests.hold(value.as_ref(), &moment, facts.data());
                 let of_tests = activity.tests.next_flip(value.as_ref(), &moment);
@@ -264,11 +276,13 @@ fn measured(
     entries: &Entries<'_>,
     now: Timestamp,
     zone: &Zone,
+    data: &dyn Data,
 ) -> (Option<Value>, Option<Timestamp>) {
+    let window = activity.window.resolved(data, zone);
     let mut tally = entries.settled;
     let mut next: Option<Timestamp> = None;
     for entry in entries.recent.iter() {
-        let interval = activity.window.interval(entry.at, zone);
+        let interval = window.interval(entry.at, zone);
         if interval.holds(now) {
             tally.add(entry);
         }

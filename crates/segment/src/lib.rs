@@ -24,8 +24,9 @@ pub mod reference;
 pub mod schema;
 pub mod state;
 pub mod test;
+pub mod window;
 
-pub use activity::{Activity, Entries, Entry, Filter, Measure, Products, Window};
+pub use activity::{Activity, Entries, Entry, Filter, Measure, Products};
 pub use carts::CartCondition;
 pub use condition::{Condition, Leaf, Reads, Tree};
 pub use evaluate::{Facts, Outcome, evaluate};
@@ -38,3 +39,4 @@ pub use reference::{Data, NoData, Operand, RefPath};
 pub use schema::{Known, Refs, Schema, Scope};
 pub use state::{Observed, State};
 pub use test::{Moment, Right, Test, Tests, compare};
+pub use window::Window;

@@ -306,11 +306,11 @@ impl<'s, 'r> Parser<'s, 'r> {
         Some(Operand::Literal(value))
     }
 
-    fn check_ref(&mut self, node: &Node, operand: &Operand, left: Kind, path: &str) -> Option<()> {
+    pub(crate) fn check_ref(&mut self, node: &Node, operand: &Operand, left: Kind, path: &str) -> Option<()> {
         if self.no_refs {
             let problem =
-                node.problem("ref.not_here", "references are not possible inside activities and carts");
-            self.report(problem.field(path).cure("write the value out"));
+                node.problem("ref.not_here", "a segment cannot refer to data inside activities and carts");
+            self.report(problem.field(path).cure("write the value out, or ask it in a node of a journey"));
             return None;
         }
         let (true, Some(reference)) = (self.check_refs, operand.path()) else { return Some(()) };

@@ -6,9 +6,10 @@ use model::{
 };
 
 use crate::{
-    Activity, CartCondition, Filter, Kind, Measure, Operand, Operator, Right, Test, Tests, Window,
-    activity::{Bound, Figure, LineFilter, OrderProperty},
+    Activity, CartCondition, Filter, Kind, Measure, Operand, Operator, RefPath, Right, Test, Tests, Window,
+    activity::{Figure, LineFilter, OrderProperty},
     parse::{Parser, ValueType},
+    window::Bound,
 };
 
 /// Most filters of one activity.
@@ -47,8 +48,7 @@ impl Parser<'_, '_> {
             self.report(problem.at(node.place).field(fields.path_of(key)));
         }
         let orders = kind == model::event::kind::ORDER_COMPLETED;
-        // What is compared here is kept per contact ahead of time, so it cannot be data of one run.
-        let outer = std::mem::replace(&mut self.no_refs, true);
+        let outer = self.forbid_refs();
         let measured = self.measure(fields, did_not.is_some(), orders);
         let window = self.window(fields);
         let filter = match fields.optional("where") {
@@ -62,6 +62,12 @@ impl Parser<'_, '_> {
         self.no_refs = outer;
         let (measure, tests) = measured?;
         Some(Activity { kind, filter: filter?, window: window?, measure, tests })
+    }
+
+    /// Where nothing can be referred to but the profile (a segment), what is compared in activities and carts is kept per
+    /// contact ahead of time, so it cannot be data at all. Answers with what held before.
+    const fn forbid_refs(&mut self) -> bool {
+        std::mem::replace(&mut self.no_refs, self.schema.refs.is_none())
     }
 
     fn measure(&mut self, fields: &mut Fields<'_>, did_not: bool, orders: bool) -> Option<(Measure, Tests)> {
@@ -180,7 +186,8 @@ impl Parser<'_, '_> {
             sound &= since.is_some() && until.is_some();
             if let (Some(since), Some(until)) = (since, until) {
                 let utc = model::Zone::UTC;
-                if since.zip(until).is_some_and(|(since, until)| since.at(&utc) >= until.at(&utc)) {
+                let at = |bound: &Option<Bound>| bound.as_ref().and_then(|bound| bound.at(&utc));
+                if at(&since).zip(at(&until)).is_some_and(|(since, until)| since >= until) {
                     let problem =
                         Problem::new("condition.order", "`since` must be before `until`").at(fields.place);
                     self.report(problem.field(fields.path.clone()));
@@ -203,6 +210,11 @@ impl Parser<'_, '_> {
     }
 
     fn bound(&mut self, node: &Node, path: &str) -> Option<Bound> {
+        let path_of_ref = RefPath::from_node(node).map_err(|problem| problem.field(path));
+        if let Some(reference) = self.need(path_of_ref)? {
+            self.check_ref(node, &Operand::Ref(reference.clone()), Kind::Instant, path)?;
+            return Some(Bound::Ref(reference));
+        }
         if let Some(day) = node.text().and_then(model::field::parse_date) {
             return Some(Bound::Day(day));
         }
@@ -309,7 +321,7 @@ impl Parser<'_, '_> {
     pub(crate) fn cart_leaf(&mut self, fields: &mut Fields<'_>) -> Option<CartCondition> {
         let node = self.need(fields.required("cart"))?;
         let path = fields.path_of("cart");
-        let outer = std::mem::replace(&mut self.no_refs, true);
+        let outer = self.forbid_refs();
         let window = self.window(fields);
         let cart = self.cart(node, &path);
         self.no_refs = outer;
@@ -330,6 +342,7 @@ impl Parser<'_, '_> {
             None => Some(None),
             Some(inner) => self.product(inner, &format!("{path}.product")).map(Some),
         };
+        let id = self.nested_tests(&mut fields, "id", Kind::Text);
         let mut tests = |key: &'static str| self.nested_tests(&mut fields, key, Kind::Number);
         let (total, quantity, count) = (tests("total"), tests("quantity"), tests("count"));
         self.finish_fields(fields);
@@ -337,6 +350,7 @@ impl Parser<'_, '_> {
         Some(CartCondition {
             states: states?,
             abandoned_after: abandoned_after?,
+            id: id?,
             total: total?,
             quantity: quantity?,
             product: product?,

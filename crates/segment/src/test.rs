@@ -331,6 +331,11 @@ impl Temporal {
     }
 }
 
+/// A value as an instant: of a day, its first; a text that says one too, a naive one in the zone.
+pub(crate) fn instant_of(value: &Value, zone: &Zone) -> Option<Timestamp> {
+    temporal(value, zone).map(|temporal| temporal.instant(zone))
+}
+
 /// A value as a day or instant, a text (of an event's property) too; a naive one is in the zone.
 fn temporal(value: &Value, zone: &Zone) -> Option<Temporal> {
     match value {

@@ -242,7 +242,7 @@ fn bounds_are_intervals_seen_from_now() {
     proptest!(|(text in window(), now in 0..400 * 86_400_i64, ago in -3 * 86_400..900 * 86_400_i64, paris in 0..2_usize)| {
         let node = model::doc::parse(&format!("{{did: X{text}}}")).unwrap();
         let condition = Condition::parse(&node, &Schema::with_fields([]), "").unwrap();
-        let window = condition.activities()[0].window;
+        let window = &condition.activities()[0].window;
         let zone = &zones[paris];
         let now = Timestamp(BASE + now * Timestamp::SECOND);
         let (since, until) = window.bounds(now, zone);

@@ -134,7 +134,7 @@ impl Wanted {
                 self.placements.insert(ask.contact);
             }
             Leaf::Activity(activity) => {
-                let (since, _) = activity.window.bounds(now, zone);
+                let (since, _) = activity.window.resolved(ask.data, zone).bounds(now, zone);
                 if activity.is_about_orders() {
                     self.orders.add(ask.contact, since);
                 } else {
@@ -288,8 +288,8 @@ impl Facts for About<'_> {
     }
     fn entries(&self, activity: &Activity) -> Entries<'_> {
         let id = self.profile.contact.id;
-        let (since, until) = activity.window.bounds(self.now, self.zone);
-        let until = if until == self.now { self.now.plus(CLOCKS_APART + 1) } else { until };
+        let window = activity.window.resolved(self, self.zone);
+        let (since, until) = window.bounds_now(self.now, CLOCKS_APART, self.zone);
         let mut settled = Tally::default();
         let mut add = |entry: Option<segment::Entry>| {
             if let Some(entry) = entry.filter(|entry| entry.at >= since && entry.at < until) {
@@ -298,11 +298,11 @@ impl Facts for About<'_> {
         };
         if activity.is_about_orders() {
             for order in self.known.orders_of(id) {
-                add(activity.entry_of_order(order, &self.shelf, self.zone));
+                add(activity.entry_of_order_with(order, &self.shelf, self, self.zone));
             }
         } else {
             for event in self.known.events_of(&activity.kind, id) {
-                add(activity.entry_of_event(event, &self.shelf, self.zone));
+                add(activity.entry_of_event_with(event, &self.shelf, self, self.zone));
             }
         }
         Entries { settled, recent: (&[]).into() }
