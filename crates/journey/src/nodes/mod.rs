@@ -5,12 +5,15 @@
 
 pub mod check_value;
 pub mod end;
+pub mod exit;
 pub mod get_last_cart;
 pub mod get_products;
+pub mod goal;
 pub mod in_segment;
 pub mod send_email;
 pub mod set_field;
 pub mod start;
+pub mod wait;
 
 use std::fmt;
 
@@ -35,6 +38,9 @@ pub const KINDS: &[&Kind] = &[
     &get_products::KIND,
     &set_field::KIND,
     &send_email::KIND,
+    &wait::KIND,
+    &goal::KIND,
+    &exit::KIND,
     &end::KIND,
 ];
 
@@ -215,6 +221,9 @@ pub enum Flow {
     Done(Passage),
     /// The token ends here, before its path does.
     Leave(Leaving),
+    /// The node is passed by its first outcome, with this detail, and the whole run ends: other tokens leave where they
+    /// stand.
+    Exit(Detail),
 }
 
 /// A stay that begins, or goes on with another end.

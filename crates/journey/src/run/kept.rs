@@ -137,6 +137,7 @@ impl Run {
             visits: kept.visits,
             sent: kept.sent,
             goal_at: kept.goal_at,
+            wrote: false,
             done: Effects::default(),
         })
     }

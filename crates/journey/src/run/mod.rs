@@ -217,6 +217,21 @@ impl Answers {
     pub(crate) const fn facts(&self) -> &ContactFacts {
         &self.facts
     }
+
+    /// Forgets what may no longer be true after a step: with a write everything that asks the profile, and conditions
+    /// that refer to data, which another token answers in another way.
+    fn forget(&mut self, wrote: bool, journey: &Journey) {
+        if wrote {
+            self.members.clear();
+        }
+        let refers = |condition: u16| {
+            journey
+                .conditions
+                .get(usize::from(condition))
+                .is_none_or(|condition| !condition.refs().is_empty())
+        };
+        self.conditions.retain(|(condition, _)| !wrote && !refers(*condition));
+    }
 }
 
 /// What is the same for all contacts of a batch.
@@ -371,11 +386,13 @@ pub enum Leaving {
     Limit = 7,
     /// The node where it stood does not exist in the version that it was moved to.
     Moved = 8,
+    /// Another branch of the run came to a node that takes the contact out.
+    ExitNode = 9,
 }
 
 impl Leaving {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ExitEvent,
         Self::ExitSegment,
         Self::While,
@@ -384,6 +401,7 @@ impl Leaving {
         Self::Gone,
         Self::Limit,
         Self::Moved,
+        Self::ExitNode,
     ];
 
     /// Its word in counters and traces.
@@ -398,6 +416,7 @@ impl Leaving {
             Self::Gone => "gone",
             Self::Limit => "limit",
             Self::Moved => "moved",
+            Self::ExitNode => "exit_node",
         }
     }
 }
@@ -416,6 +435,8 @@ pub struct Run {
     /// The last message of each sending node.
     sent: Vec<(u16, MessageId)>,
     goal_at: Option<Timestamp>,
+    /// Whether the step just taken wrote into the contact.
+    wrote: bool,
     done: Effects,
 }
 
@@ -518,6 +539,7 @@ impl Run {
             visits: Vec::new(),
             sent: Vec::new(),
             goal_at: None,
+            wrote: false,
             done: Effects::default(),
         }
     }
@@ -602,14 +624,18 @@ impl Run {
 
     /// Ends the stays at nodes that hear a signal; whether there were any.
     pub fn hear(&mut self, signal: &Arc<Event>, world: &World<'_>) -> bool {
-        let (entry, person, sent) = (self.entry.clone(), self.person.clone(), self.sent.clone());
-        self.wake(|token| {
-            let stay = token.stay.as_ref()?;
-            let data = Data { world, exports: &token.exports, person: &person, entry: &entry };
-            let ear = Ear { data, stay, sent: &sent };
-            let heard = world.journey.node(token.node).step.hears(signal, &ear);
-            heard.then(|| Woken::Signal(Arc::clone(signal)))
-        })
+        let (entry, person, sent) = (&self.entry, &self.person, &self.sent);
+        let woken: Vec<bool> = self
+            .staying
+            .iter()
+            .map(|token| {
+                let Some(stay) = token.stay.as_ref() else { return false };
+                let data = Data { world, exports: &token.exports, person, entry };
+                world.journey.node(token.node).step.hears(signal, &Ear { data, stay, sent })
+            })
+            .collect();
+        let mut woken = woken.into_iter();
+        self.wake(|_| woken.next().unwrap_or_default().then(|| Woken::Signal(Arc::clone(signal))))
     }
 
     fn wake(&mut self, mut wakes: impl FnMut(&Token) -> Option<Woken>) -> bool {
@@ -625,7 +651,12 @@ impl Run {
             }
         }
         self.staying = stay;
-        self.tokens.len() > before
+        let any = self.tokens.len() > before;
+        if any {
+            // What was true before the stay is asked again.
+            self.answers = Answers::default();
+        }
+        any
     }
 
     /// Notes that the contact reached the journey's goal; the first time counts. Whether it was the first time.
@@ -701,6 +732,8 @@ pub struct Context<'a> {
     pub(crate) exports: &'a Exports,
     pub(crate) person: &'a mut Person,
     sent: &'a mut Vec<(u16, MessageId)>,
+    goal_at: &'a mut Option<Timestamp>,
+    wrote: &'a mut bool,
     done: &'a mut Effects,
 }
 
@@ -737,6 +770,7 @@ impl Context<'_> {
 
     /// Writes a custom field; none clears it.
     pub fn set_field(&mut self, name: &str, value: Option<Value>) {
+        *self.wrote = true;
         let before = match &value {
             Some(value) => self.person.contact.fields.insert(name.to_owned(), value.clone()),
             None => self.person.contact.fields.remove(name),
@@ -754,6 +788,7 @@ impl Context<'_> {
         if had == member {
             return;
         }
+        *self.wrote = true;
         if member {
             lists.push(list.clone());
         } else {
@@ -786,6 +821,13 @@ impl Context<'_> {
             });
         }
         self.done.messages.push(message);
+    }
+
+    /// Notes that the contact reached the journey's goal; whether it was the first time in this run.
+    pub fn reach_goal(&mut self) -> bool {
+        let first = self.goal_at.is_none();
+        self.goal_at.get_or_insert(self.world.now);
+        first
     }
 
     /// Raises an event for the contact.
@@ -877,14 +919,26 @@ pub fn advance(run: &mut Run, world: &World<'_>) -> Progress {
                 exports: &token.exports,
                 person: &mut run.person,
                 sent: &mut run.sent,
+                goal_at: &mut run.goal_at,
+                wrote: &mut run.wrote,
                 done: &mut run.done,
             })
         });
+        if !matches!(flow, Flow::Needs(_)) {
+            let wrote = std::mem::take(&mut run.wrote);
+            run.answers.forget(wrote, world.journey);
+        }
         match flow {
             Flow::Needs(needs) => return Progress::Needs(needs),
             Flow::Wait(wait) => stay(run, world.now, wait),
             Flow::Done(passage) => pass(run, world.journey, number, passage),
+            // Who must leave for good leaves with all branches.
+            Flow::Leave(Leaving::While) => run.leave(Leaving::While),
             Flow::Leave(why) => leave_one(run, why),
+            Flow::Exit(detail) => {
+                pass(run, world.journey, number, Passage { outcome: 0, detail, exports: Vec::new() });
+                run.leave(Leaving::ExitNode);
+            }
         }
     }
     if run.staying.is_empty() { Progress::Done } else { Progress::Waiting }
@@ -894,13 +948,11 @@ pub fn advance(run: &mut Run, world: &World<'_>) -> Progress {
 fn guard(run: &mut Run, world: &World<'_>, number: u16) -> Option<Flow> {
     let node = world.journey.node(number);
     let arrived = run.tokens.front().is_some_and(|token| token.stay.is_none());
-    if !arrived {
-        return None;
-    }
     if world.paused && node.step.sends() {
         return Some(Flow::Wait(Wait::default()));
     }
-    if node.limits.any() {
+    // A node that is stayed at was taken already; whether it may send is asked whenever it does.
+    if arrived && node.limits.any() {
         let Some(before) = run.answers.passages(number) else {
             return Some(Flow::Needs(vec![Need::Passages(number)]));
         };
@@ -910,9 +962,7 @@ fn guard(run: &mut Run, world: &World<'_>, number: u16) -> Option<Flow> {
             return Some(Flow::Leave(Leaving::Limit));
         }
     }
-    let Some(keep) = world.journey.keep.as_ref().filter(|_| number == 0 || node.step.sends()) else {
-        return None;
-    };
+    let keep = world.journey.keep.as_ref().filter(|_| number == 0 || node.step.sends())?;
     match run.answers.condition(keep.condition) {
         None => Some(Flow::Needs(vec![Need::Condition(keep.condition)])),
         Some(true) => None,

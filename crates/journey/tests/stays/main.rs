@@ -1,0 +1,4 @@
+//! Runs that stay: waits, waiting for signals, branches, tests; that nothing depends on whether a run is put away.
+
+mod harness;
+mod wait;
