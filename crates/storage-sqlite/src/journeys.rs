@@ -1,18 +1,18 @@
 //! See `storage::journeys`.
 
-use model::{Contact, ContactId, Slug, Timestamp, Value};
+use model::{Contact, ContactId, Slug, Timestamp};
 use roaring::RoaringTreemap;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use storage::{
     Result, StoreError, Urgency, fault,
     journeys::{
-        AudienceFilter, BatchCommit, BatchOutcome, CountDelta, Enrolment, FieldChange, JourneyRun,
-        JourneyStore, NewEnrolment, NewJourneyRun,
+        AudienceFilter, BatchCommit, BatchOutcome, CountDelta, Enrolment, JourneyRun, JourneyStore,
+        NewEnrolment, NewJourneyRun,
     },
 };
 
 use crate::{
-    Sqlite, contacts, outbox,
+    Sqlite, contacts, live, outbox,
     pool::driver,
     rows::{blob, inconsistent},
 };
@@ -79,7 +79,7 @@ impl JourneyStore for Sqlite {
 
     async fn commit_journey_batch(&self, batch: BatchCommit) -> Result<BatchOutcome> {
         fault::point("campaign.before_commit");
-        let outcome = self.write(Urgency::Normal, move |transaction| commit(transaction, &batch)).await?;
+        let outcome = self.write(Urgency::Broadcast, move |transaction| commit(transaction, &batch)).await?;
         fault::point("campaign.after_commit");
         Ok(outcome)
     }
@@ -92,8 +92,7 @@ impl JourneyStore for Sqlite {
         self.read(move |connection| {
             let mut query = connection
                 .prepare_cached(
-                    "SELECT node, measure, sum(n) FROM journey_counts WHERE run_id = ?1
-                     GROUP BY node, measure ORDER BY node, measure",
+                    "SELECT node, measure, n FROM journey_counts WHERE run_id = ?1 ORDER BY node, measure",
                 )
                 .map_err(driver)?;
             let counts = query.query_map([run], |row| {
@@ -112,8 +111,8 @@ impl JourneyStore for Sqlite {
         self.read(move |connection| {
             let mut query = connection
                 .prepare_cached(
-                    "SELECT run_id, journey, version, at, trace FROM enrolments JOIN journey_runs USING (run_id)
-                     WHERE contact_id = ?1 ORDER BY run_id, key",
+                    "SELECT run_id, journey, version, entered_at, trace FROM enrolments JOIN journey_runs USING (run_id)
+                     WHERE contact_id = ?1 ORDER BY run_id, enrolments.ordinal",
                 )
                 .map_err(driver)?;
             let mut rows = query.query([contact.0]).map_err(driver)?;
@@ -211,11 +210,7 @@ fn begin(transaction: &Transaction<'_>, run: &NewJourneyRun) -> Result<JourneyRu
 
 fn commit(transaction: &Transaction<'_>, batch: &BatchCommit) -> Result<BatchOutcome> {
     // Everything that could refuse the batch is looked at before anything is written.
-    let stands: Option<i64> = transaction
-        .prepare_cached("SELECT checkpoint FROM journey_runs WHERE run_id = ?1 AND finished_at IS NULL")
-        .and_then(|mut query| query.query_row([batch.run], |row| row.get(0)).optional())
-        .map_err(driver)?;
-    if stands != Some(batch.from.0) {
+    if live::run_stands(transaction, batch.run)? != Some(batch.from) {
         return Ok(BatchOutcome::Moved);
     }
     let mut changed = Vec::new();
@@ -230,31 +225,23 @@ fn commit(transaction: &Transaction<'_>, batch: &BatchCommit) -> Result<BatchOut
     if !conflicts.is_empty() {
         return Ok(BatchOutcome::Conflict(conflicts));
     }
-    transaction
-        .prepare_cached("UPDATE journey_runs SET checkpoint = ?2 WHERE run_id = ?1")
-        .and_then(|mut update| update.execute((batch.run, batch.to.0)))
-        .map_err(driver)?;
+    live::move_run(transaction, batch.run, batch.to)?;
     for contact in &changed {
         contacts::update(transaction, contact)?;
     }
     let mut insert = transaction
-        .prepare_cached("INSERT INTO enrolments (contact_id, run_id, at, trace) VALUES (?1, ?2, ?3, ?4)")
+        .prepare_cached(
+            "INSERT INTO enrolments
+               (contact_id, run_id, ordinal, over, key, entered_at, changed_at, goal_at, stays, state, trace)
+             VALUES (?1, ?2, 1, 1, '', ?3, ?3, NULL, '', NULL, ?4)",
+        )
         .map_err(driver)?;
     for enrolment in &batch.enrolments {
         insert
             .execute(params![enrolment.contact.0, batch.run, batch.at.0, enrolment.trace])
             .map_err(driver)?;
     }
-    let mut count = transaction
-        .prepare_cached(
-            "INSERT INTO journey_counts (run_id, part, node, measure, n) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
-        .map_err(driver)?;
-    for delta in &batch.counts {
-        count
-            .execute(params![batch.run, batch.to.0, delta.node, delta.measure, delta.n.cast_signed()])
-            .map_err(driver)?;
-    }
+    live::add_counts(transaction, batch.counts.iter().map(|delta| (batch.run, delta)))?;
     let messages = outbox::insert(transaction, &batch.messages)?;
     Ok(BatchOutcome::Committed { messages })
 }
@@ -271,41 +258,23 @@ fn with_changes(transaction: &Transaction<'_>, enrolment: &NewEnrolment, at: Tim
     let Some(mut contact) = contacts::load_one(transaction, enrolment.contact)? else {
         return Ok(Changed::Nothing);
     };
-    let stale = |change: &FieldChange| contact.fields.get(&change.field) != change.before.as_ref();
-    if enrolment.changes.iter().any(stale) {
+    let before = contact.fields.clone();
+    if !live::set_fields(&mut contact, &enrolment.changes) {
         return Ok(Changed::Stale);
     }
-    if enrolment.changes.iter().all(|change| change.before == change.after) {
+    if contact.fields == before {
         return Ok(Changed::Nothing);
-    }
-    for FieldChange { field, after, .. } in &enrolment.changes {
-        match after {
-            Some(value) => contact.fields.insert(field.clone(), Value::clone(value)),
-            None => contact.fields.remove(field),
-        };
     }
     contact.updated_at = contact.updated_at.max(at);
     Ok(Changed::Profile(Box::new(contact)))
 }
 
 fn complete(transaction: &Transaction<'_>, run: i64, at: Timestamp) -> Result<()> {
-    let done = transaction
+    transaction
         .execute(
             "UPDATE journey_runs SET finished_at = ?2 WHERE run_id = ?1 AND finished_at IS NULL",
             (run, at.0),
         )
-        .map_err(driver)?;
-    if done == 0 {
-        return Ok(());
-    }
-    // Folding: the sums take the place of the parts. Contacts are numbered from 1, so part 0 is free.
-    transaction
-        .execute(
-            "INSERT INTO journey_counts (run_id, part, node, measure, n)
-             SELECT run_id, 0, node, measure, sum(n) FROM journey_counts WHERE run_id = ?1 GROUP BY node, measure",
-            [run],
-        )
-        .and_then(|_| transaction.execute("DELETE FROM journey_counts WHERE run_id = ?1 AND part > 0", [run]))
         .map_err(driver)?;
     Ok(())
 }

@@ -8,6 +8,7 @@ mod coupons;
 mod events;
 mod imports;
 mod journeys;
+mod live;
 mod migrations;
 mod orders;
 mod outbox;

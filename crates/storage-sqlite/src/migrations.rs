@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0004_recommend.sql"),
     include_str!("../migrations/0005_journeys.sql"),
     include_str!("../migrations/0006_outbox.sql"),
+    include_str!("../migrations/0007_live.sql"),
     include_str!("../migrations/0008_coupons.sql"),
 ];
 

@@ -8,8 +8,8 @@ use storage::{
     Result, StoreError, Urgency,
     outbox::{
         AddressHash, Channel, ClaimedMessage, MessageCount, MessageFilter, MessageId, MessageRow,
-        MessageState, OutboxMessage, OutboxStore, Outcome, Recorded, SendPoint, Settled, Suppression,
-        SuppressionReason,
+        MessageState, OutboxMessage, OutboxStore, Outcome, Recorded, SendPoint, SentMark, Settled,
+        Suppression, SuppressionReason,
     },
 };
 
@@ -20,7 +20,7 @@ use crate::{Sqlite, pool::driver};
 pub(crate) fn insert(tx: &Transaction<'_>, messages: &[OutboxMessage]) -> Result<u64> {
     let mut state = tx
         .prepare_cached(
-            "INSERT INTO outbox (message_id, contact_id, send_id, at) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO outbox (message_id, contact_id, send_id, at, due) VALUES (?1, ?2, ?3, ?4, ?4)
              ON CONFLICT (message_id) DO NOTHING",
         )
         .map_err(driver)?;
@@ -157,7 +157,7 @@ fn settle(tx: &Transaction<'_>, machine_now: Timestamp) -> Result<Settled> {
     let mut settled = Settled::default();
     settled.waiting += tx
         .prepare_cached(
-            "UPDATE outbox SET state = 1, at = (SELECT decided_at FROM outbox_bodies b WHERE b.seq = outbox.seq)
+            "UPDATE outbox SET state = 1, at = due
              WHERE state <= 3 AND state = 2 AND at <= ?1",
         )
         .and_then(|mut change| change.execute([machine_now.0]))
@@ -173,7 +173,7 @@ fn settle(tx: &Transaction<'_>, machine_now: Timestamp) -> Result<Settled> {
         .map_err(driver)? as u64;
     settled.waiting += tx
         .prepare_cached(
-            "UPDATE outbox SET state = 1, at = (SELECT decided_at FROM outbox_bodies b WHERE b.seq = outbox.seq)
+            "UPDATE outbox SET state = 1, at = due
              WHERE state <= 3 AND state = 3 AND at <= ?1",
         )
         .and_then(|mut change| change.execute([machine_now.0]))
@@ -225,6 +225,7 @@ fn record(tx: &Transaction<'_>, now: Timestamp, outcomes: &[Recorded]) -> Result
     let mut mark = tx
         .prepare_cached("UPDATE outbox SET state = 3 WHERE seq = ?1 AND attempt = ?2 AND state IN (2, 3)")
         .map_err(driver)?;
+    let mut put_off = tx.prepare_cached("UPDATE outbox SET due = ?2 WHERE seq = ?1").map_err(driver)?;
     let mut lost = Vec::new();
     for Recorded { seq, attempt, outcome } in outcomes {
         use MessageState::{Failed, Sent, Skipped, Uncertain, Waiting};
@@ -247,9 +248,50 @@ fn record(tx: &Transaction<'_>, now: Timestamp, outcomes: &[Recorded]) -> Result
             .map_err(driver)?;
         if counted == 0 {
             lost.push(*seq);
+        } else if let Outcome::Deferred { until, .. } = outcome {
+            put_off.execute((seq, until.0)).map_err(driver)?;
         }
     }
     Ok(lost)
+}
+
+/// How long before it left a message may have been due: a message that is due and does not leave within this time (the
+/// server is down, the queue is long) is seen by caps as of the time when it was due.
+const BACKLOG: i64 = 2 * Timestamp::DAY;
+
+/// The messages decided for these contacts that left, or are to leave, since an instant: those that were refused for good
+/// or stopped by a rule reached nobody.
+pub(crate) fn sends(
+    connection: &Connection,
+    contacts: &[ContactId],
+    since: Timestamp,
+) -> Result<Vec<(ContactId, SentMark)>> {
+    let mut points = SendPoints::default();
+    // While a worker holds a message, `at` is the end of its lease; when nobody knows, that of its doubt.
+    let mut query = connection
+        .prepare_cached(
+            "SELECT send_id, CASE WHEN state IN (1, 4) THEN at ELSE due END AS leaves FROM outbox
+             WHERE contact_id = ?1 AND due >= ?2 AND state IN (1, 2, 3, 4, 7) AND leaves >= ?3 ORDER BY leaves, seq",
+        )
+        .map_err(driver)?;
+    let mut sends = Vec::new();
+    for contact in contacts {
+        let due = since.0.saturating_sub(BACKLOG);
+        let mut rows = query.query((contact.0, due, since.0)).map_err(driver)?;
+        while let Some(row) = rows.next().map_err(driver)? {
+            let send = points.get(connection, column(row, 0)?)?;
+            sends.push((
+                *contact,
+                SentMark {
+                    channel: send.channel,
+                    purpose: send.purpose.clone(),
+                    transactional: send.transactional,
+                    at: Timestamp(column(row, 1)?),
+                },
+            ));
+        }
+    }
+    Ok(sends)
 }
 
 /// The terms of a filter over `outbox o`; each parameter is bound, null when it is not asked for.
@@ -341,7 +383,7 @@ fn retry(tx: &Transaction<'_>, filter: &MessageFilter, at: Timestamp) -> Result<
     }
     let changed = tx
         .prepare_cached(&format!(
-            "UPDATE outbox AS o SET state = 1, at = :at, failures = 0, reason = NULL, detail = NULL WHERE {FILTER}"
+            "UPDATE outbox AS o SET state = 1, at = :at, due = :at, failures = 0, reason = NULL, detail = NULL WHERE {FILTER}"
         ))
         .and_then(|mut change| {
             change.execute(named_params! {

@@ -102,6 +102,9 @@ impl RfmStore for Sqlite {
     }
 }
 
+/// Writes live scores, in the caller's transaction: see `RfmStore::save_live_scores`.
+pub(crate) use live::save as save_scores;
+
 /// A row of `rfm_models`.
 struct Model {
     no: i64,

@@ -63,13 +63,7 @@ impl SegmentStore for Sqlite {
         at: Timestamp,
     ) -> Result<Vec<Moved>> {
         self.write(Urgency::Normal, move |transaction| {
-            let mut moved = Vec::new();
-            for (slug, fingerprint, answers) in &answers {
-                let Some((no, record)) = records(transaction, Some(slug))?.pop() else { continue };
-                if record.fingerprint == *fingerprint {
-                    moved.push(update(transaction, no, record, answers, at)?);
-                }
-            }
+            let moved = update_members(transaction, &answers, at)?;
             storage::fault::point("segment.before_update_commit");
             Ok(moved)
         })
@@ -435,6 +429,22 @@ fn write_move(connection: &Connection, no: i64, moved: &Moved) -> Result<()> {
             treemap_bytes(&moved.left),
         ),
     )
+}
+
+/// Changes the membership of some contacts, in the caller's transaction: see `SegmentStore::update_members`.
+pub(crate) fn update_members(
+    connection: &Connection,
+    answers: &[(Slug, String, Vec<MemberAnswer>)],
+    at: Timestamp,
+) -> Result<Vec<Moved>> {
+    let mut moved = Vec::new();
+    for (slug, fingerprint, answers) in answers {
+        let Some((no, record)) = records(connection, Some(slug))?.pop() else { continue };
+        if record.fingerprint == *fingerprint {
+            moved.push(update(connection, no, record, answers, at)?);
+        }
+    }
+    Ok(moved)
 }
 
 fn update(

@@ -79,7 +79,7 @@ fn reason(panic: &(dyn Any + Send)) -> &str {
 
 #[derive(Default)]
 struct Lanes {
-    waiting: [VecDeque<Box<dyn Waiting>>; 3],
+    waiting: [VecDeque<Box<dyn Waiting>>; Urgency::ALL.len()],
     closed: bool,
 }
 
@@ -116,7 +116,7 @@ impl Queue {
     fn first(&self) -> Option<(Urgency, Box<dyn Waiting>)> {
         let mut lanes = self.lock();
         loop {
-            for urgency in [Urgency::Urgent, Urgency::Normal, Urgency::Bulk] {
+            for urgency in Urgency::ALL {
                 if let Some(task) = lanes.take(urgency) {
                     return Some((urgency, task));
                 }
@@ -128,20 +128,17 @@ impl Queue {
         }
     }
 
-    /// What else goes into the transaction after a change of this urgency. After an urgent one only urgent ones, so
-    /// that it does not wait for others; a bulk one is long and goes alone.
+    /// What else goes into the transaction after a change of this urgency: only what is at least as urgent, so that a
+    /// change never waits for a lesser one. Long ones go alone.
     fn next(&self, after: Urgency) -> Option<(Urgency, Box<dyn Waiting>)> {
-        if after == Urgency::Bulk {
+        if goes_alone(after) {
             return None;
         }
         let mut lanes = self.lock();
-        if let Some(task) = lanes.take(Urgency::Urgent) {
-            return Some((Urgency::Urgent, task));
-        }
-        if after == Urgency::Urgent {
-            return None;
-        }
-        lanes.take(Urgency::Normal).map(|task| (Urgency::Normal, task))
+        Urgency::ALL
+            .into_iter()
+            .take_while(|urgency| *urgency <= after)
+            .find_map(|urgency| lanes.take(urgency).map(|task| (urgency, task)))
     }
 
     /// The thread: until the queue is closed and empty.
@@ -162,7 +159,7 @@ impl Queue {
         let mut next = Some((urgency, first));
         while let Some((urgency, mut task)) = next.take() {
             let outcome = match urgency {
-                Urgency::Bulk => run_alone(&transaction, &mut *task),
+                urgency if goes_alone(urgency) => run_alone(&transaction, &mut *task),
                 _ => run_in_savepoint(&transaction, &mut *task),
             };
             done.push(task);
@@ -180,6 +177,11 @@ impl Queue {
         storage::fault::point("sqlite.after_commit");
         tell(done, &committed);
     }
+}
+
+/// Whether a change of this urgency is long, and has a transaction to itself.
+const fn goes_alone(urgency: Urgency) -> bool {
+    matches!(urgency, Urgency::Rebuild | Urgency::Bulk)
 }
 
 fn tell(done: Vec<Box<dyn Waiting>>, committed: &Result<()>) {

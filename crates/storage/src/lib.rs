@@ -22,16 +22,29 @@ pub mod settings;
 
 pub use error::{Result, StoreError};
 
-/// Which of the waiting writers goes first.
+/// Which of the waiting writers goes first: each variant before those below it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
 pub enum Urgency {
-    /// Somebody waits for the answer.
+    /// Somebody waits for the answer: what happens now is taken in (`ImportBatch::live`), a setting is changed.
     Urgent,
-    /// Journeys, delivery.
+    /// A batch of journeys that sends a transactional message; delivery of messages.
+    Transactional,
+    /// A batch of journeys: inputs and alarms.
     #[default]
     Normal,
-    /// Imports and rebuilds.
+    /// What happens to many contacts at once: waves, audiences.
+    Broadcast,
+    /// Segments built anew, scores of the whole base.
+    Rebuild,
+    /// Files of the past.
     Bulk,
+}
+
+impl Urgency {
+    /// All of them, the most urgent first.
+    pub const ALL: [Self; 6] =
+        [Self::Urgent, Self::Transactional, Self::Normal, Self::Broadcast, Self::Rebuild, Self::Bulk];
 }
 
 /// Everything that the engine asks of a database. One value is one workspace.
@@ -48,6 +61,7 @@ pub trait Storage:
     + segments::SegmentStore
     + journeys::JourneyStore
     + outbox::OutboxStore
+    + live::LiveStore
     + Clone
     + Send
     + Sync
@@ -68,6 +82,7 @@ impl<T> Storage for T where
         + segments::SegmentStore
         + journeys::JourneyStore
         + outbox::OutboxStore
+        + live::LiveStore
         + Clone
         + Send
         + Sync

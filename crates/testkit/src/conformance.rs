@@ -3,12 +3,14 @@
 
 mod base;
 mod journeys;
+mod live;
 mod refunds;
 mod relations;
 mod rules;
 
 pub use base::*;
 pub use journeys::*;
+pub use live::*;
 pub use refunds::*;
 pub use relations::*;
 pub use rules::*;
@@ -70,6 +72,14 @@ macro_rules! conformance {
             totals_follow_orders
             product_days_fold
             relations_are_kept_by_version
+            live_inputs_wait_until_they_are_done
+            live_inputs_may_be_stored
+            live_waves_go_on_where_they_stand
+            live_steps_commit_everything
+            live_enrolments_begin_go_on_and_end
+            live_steps_are_fenced_on_fields
+            live_lives_are_kept
+            live_sends_are_those_that_were_not_refused
         );
     };
     (@each $make:expr; $($name:ident)*) => {

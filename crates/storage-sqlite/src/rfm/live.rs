@@ -81,7 +81,7 @@ pub(super) fn add_moves(
 }
 
 /// Writes live scores.
-pub(super) fn save(tx: &Transaction<'_>, scores: &[LiveScore], at: Timestamp) -> Result<Vec<GroupMove>> {
+pub(crate) fn save(tx: &Transaction<'_>, scores: &[LiveScore], at: Timestamp) -> Result<Vec<GroupMove>> {
     let stamp = clock(tx)?;
     let mut models: Vec<Model> = Vec::new();
     let mut moved = Vec::new();
