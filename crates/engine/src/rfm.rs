@@ -199,8 +199,8 @@ impl Rescorer {
         Ok(Self { models })
     }
 
-    /// Scores these contacts as of `now` (an order of this very instant counts), and answers with those that moved to
-    /// another group.
+    /// Scores these contacts as of `now` (an order of this very instant counts) and saves that; answers with those that
+    /// moved to another group.
     ///
     /// # Errors
     /// What storage says.
@@ -210,6 +210,24 @@ impl Rescorer {
         contacts: Vec<ContactId>,
         now: Timestamp,
     ) -> Result<Vec<GroupMove>, StoreError> {
+        let scores = self.scores(store, contacts, now).await?;
+        if scores.is_empty() {
+            return Ok(Vec::new());
+        }
+        store.save_live_scores(scores, now).await
+    }
+
+    /// What these contacts' scores are as of `now` (an order of this very instant counts) in each model. Nothing is
+    /// saved.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn scores<S: RfmStore + Sync>(
+        &self,
+        store: &S,
+        contacts: Vec<ContactId>,
+        now: Timestamp,
+    ) -> Result<Vec<LiveScore>, StoreError> {
         let mut scores = Vec::with_capacity(contacts.len() * self.models.len());
         for (model, scorer) in &self.models {
             let window = Window {
@@ -231,9 +249,12 @@ impl Rescorer {
                 }
             }));
         }
-        if scores.is_empty() {
-            return Ok(Vec::new());
-        }
-        store.save_live_scores(scores, now).await
+        Ok(scores)
+    }
+
+    /// Whether no model was ever scored.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.models.is_empty()
     }
 }

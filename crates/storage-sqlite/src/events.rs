@@ -20,17 +20,24 @@ impl EventStore for Sqlite {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Event>> {
-        self.read(move |connection| {
-            let names = kind_names(connection)?;
-            let wanted: Option<Vec<i64>> = (!kinds.is_empty())
-                .then(|| names.iter().filter(|(_, name)| kinds.contains(name)).map(|(id, _)| *id).collect());
-            if wanted.as_ref().is_some_and(Vec::is_empty) {
-                return Ok(Vec::new());
-            }
-            load(connection, &contacts, wanted.as_deref(), (since, until), &names)
-        })
-        .await
+        self.read(move |connection| of_kinds(connection, &contacts, &kinds, (since, until))).await
     }
+}
+
+/// The events of these contacts of these kinds (all when empty) inside a span.
+pub(crate) fn of_kinds(
+    connection: &Connection,
+    contacts: &[ContactId],
+    kinds: &[String],
+    span: (Timestamp, Timestamp),
+) -> Result<Vec<Event>> {
+    let names = kind_names(connection)?;
+    let wanted: Option<Vec<i64>> = (!kinds.is_empty())
+        .then(|| names.iter().filter(|(_, name)| kinds.contains(name)).map(|(id, _)| *id).collect());
+    if wanted.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
+    load(connection, contacts, wanted.as_deref(), span, &names)
 }
 
 fn load(

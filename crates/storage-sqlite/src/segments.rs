@@ -118,6 +118,22 @@ impl SegmentStore for Sqlite {
         .await
     }
 
+    async fn load_history(&self, contacts: Vec<ContactId>, kinds: Vec<String>) -> Result<(Vec<Event>, i64)> {
+        self.read(move |connection| {
+            // One snapshot: an input that came with an event is seen exactly when the event is.
+            let snapshot = connection.unchecked_transaction().map_err(driver)?;
+            let until = crate::rows::last_number(&snapshot, "input")?;
+            let events = crate::events::of_kinds(
+                &snapshot,
+                &contacts,
+                &kinds,
+                (Timestamp::MIN, Timestamp::MAX),
+            )?;
+            Ok((events, until))
+        })
+        .await
+    }
+
     async fn load_contact_ids(&self) -> Result<RoaringTreemap> {
         self.read(|connection| {
             // Through the narrow index: the table's rows hold whole profiles.

@@ -143,6 +143,13 @@ pub trait SegmentStore {
         until: Timestamp,
     ) -> impl Future<Output = Result<Vec<Moved>>> + Send;
 
+    /// All events of these contacts of these kinds, by contact in the order of the ids, then by time, and the number of the
+    /// last input of the living engine at that same instant: events that came as a later input are not among them.
+    fn load_history(
+        &self,
+        contacts: Vec<ContactId>,
+        kinds: Vec<String>,
+    ) -> impl Future<Output = Result<(Vec<Event>, i64)>> + Send;
     /// The ids of all contacts.
     fn load_contact_ids(&self) -> impl Future<Output = Result<RoaringTreemap>> + Send;
     /// The kinds of events that were seen.

@@ -4,10 +4,12 @@
 //! * [`Ground`]: everything that batches share until a rule changes: journeys at work ([`Book`]), segments, the shelf.
 //! * [`book`]: journeys at work, each version compiled as it was published; their lives.
 //! * [`conditions`]: whether conditions hold of contacts now, for a batch.
+//! * [`watch`]: segments and RFM kept true as things happen.
 
 pub mod book;
 pub mod conditions;
 pub mod coupons;
+pub mod watch;
 
 use std::sync::Arc;
 

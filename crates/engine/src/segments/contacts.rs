@@ -1,6 +1,9 @@
 //! Evaluates conditions for a batch of contacts: a handful of queries loads all that the conditions read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use model::{Cart, CartNo, Contact, ContactId, Event, Order, RfmPlacement, Timestamp, Totals};
 use segment::{Condition, Leaf, Outcome, Reads, State, evaluate as ask, evaluate::History};
@@ -12,8 +15,9 @@ use super::{
 };
 
 /// What is kept of histories for one of the conditions.
+#[derive(Clone, Copy)]
 pub struct Kept<'a> {
-    /// For which one: the same value that is evaluated.
+    /// For which one: the same value that is evaluated, or that of a segment to which one of them refers.
     pub condition: &'a Condition,
     /// By contact.
     pub states: &'a BTreeMap<ContactId, State>,
@@ -45,8 +49,10 @@ pub async fn evaluate_kept<S: Storage>(
     now: Timestamp,
     kept: Option<&Kept<'_>>,
 ) -> Result<Vec<(ContactId, Vec<Outcome>)>> {
-    let needs = Needs::of(workspace, conditions, kept);
-    let loaded = Loaded::load(store, ids, &needs).await?;
+    let kept = kept.map_or(&[][..], std::slice::from_ref);
+    // Whoever asks for unknown ids learns that they are: the profiles are always loaded.
+    let needs = Needs { profile: true, ..Needs::of(workspace, conditions.iter().copied(), kept) };
+    let loaded = Loaded::load(store, ids, &needs, None, BTreeMap::new()).await?;
     let mut answers = Vec::with_capacity(loaded.contacts.len());
     for contact in &loaded.contacts {
         let person = loaded.person(workspace, contact, kept);
@@ -55,6 +61,53 @@ pub async fn evaluate_kept<S: Storage>(
         answers.push((contact.id, outcomes));
     }
     Ok(answers)
+}
+
+/// A condition, and of whom it is asked (ascending; contacts that exist).
+pub struct Question<'a> {
+    /// The condition.
+    pub condition: &'a Condition,
+    /// Of whom.
+    pub contacts: &'a [ContactId],
+}
+
+/// What is known already when conditions are asked, and is not loaded.
+#[derive(Default)]
+pub struct Given<'a> {
+    /// What is kept of histories, for any of the conditions.
+    pub kept: &'a [Kept<'a>],
+    /// Where contacts stand that are about to be placed anew.
+    pub placements: BTreeMap<ContactId, Vec<RfmPlacement>>,
+    /// The catalogue.
+    pub catalogue: Option<Arc<Catalogue>>,
+}
+
+/// Asks each condition of its own contacts; what they read is loaded once for all of them, and nothing that none of
+/// them reads. Answers in the order of the questions and of their contacts.
+///
+/// # Errors
+/// What storage says.
+pub async fn answer<S: Storage>(
+    store: &S,
+    workspace: &Workspace,
+    questions: &[Question<'_>],
+    given: Given<'_>,
+    now: Timestamp,
+) -> Result<Vec<Vec<Outcome>>> {
+    let needs = Needs::of(workspace, questions.iter().map(|question| question.condition), given.kept);
+    let ids = questions.iter().flat_map(|question| question.contacts.iter().copied()).collect();
+    let loaded = Loaded::load(store, ids, &needs, given.catalogue, given.placements).await?;
+    let ask_one = |question: &Question<'_>| {
+        let outcome = |id: &ContactId| {
+            let place = loaded.contacts.binary_search_by_key(id, |contact| contact.id);
+            let contact = place.ok().and_then(|place| loaded.contacts.get(place));
+            let Some(contact) = contact else { return Outcome::default() };
+            let person = loaded.person(workspace, contact, given.kept);
+            ask(question.condition, &person, now, &workspace.zone)
+        };
+        question.contacts.iter().map(outcome).collect()
+    };
+    Ok(questions.iter().map(ask_one).collect())
 }
 
 /// What is to be kept of these contacts' histories for a condition, from the stored history.
@@ -81,26 +134,75 @@ pub async fn states_from_history<S: Storage>(
     Ok(ids.into_iter().map(|id| (id, state(id))).collect())
 }
 
+/// As [`states_from_history`] for several conditions, each of its own contacts, with one load of the history. Beside each
+/// answer stands the number of the last input that the history may have held.
+///
+/// # Errors
+/// What storage says.
+pub(crate) async fn states_of_many<S: Storage>(
+    store: &S,
+    workspace: &Workspace,
+    asked: &[(&Condition, &BTreeSet<ContactId>)],
+    now: Timestamp,
+    catalogue: &Catalogue,
+) -> Result<Vec<(BTreeMap<ContactId, State>, i64)>> {
+    let kinds: BTreeSet<String> = asked
+        .iter()
+        .flat_map(|(condition, _)| condition.activities())
+        .map(|activity| activity.kind.clone())
+        .collect();
+    let everybody: BTreeSet<ContactId> =
+        asked.iter().flat_map(|(_, contacts)| contacts.iter().copied()).collect();
+    let ids: Vec<ContactId> = everybody.into_iter().collect();
+    let needs = Needs { kinds, ..Needs::default() };
+    let histories = Histories::load(store, &ids, &needs).await?;
+    let zone = &workspace.zone;
+    let build = |condition: &Condition, id: ContactId| {
+        let (events, orders) = histories.of(id);
+        State::build(condition, |activity| activity.entries(events, orders, catalogue, zone), now, zone)
+    };
+    let states = asked.iter().map(|(condition, contacts)| {
+        let states = contacts.iter().map(|id| (*id, build(condition, *id))).collect();
+        (states, histories.until)
+    });
+    Ok(states.collect())
+}
+
 /// What the conditions read, those of segments that they refer to included.
 #[derive(Default)]
 struct Needs {
     kinds: BTreeSet<String>,
+    profile: bool,
+    totals: bool,
     rfm: bool,
     open_carts: bool,
     products: bool,
 }
 
+/// Fields that are made from orders.
+pub(crate) const FIELDS_OF_ORDERS: [&str; 5] =
+    ["first_order_at", "last_order_at", "order_count", "order_total", "average_order"];
+
 impl Needs {
-    fn of(workspace: &Workspace, conditions: &[&Condition], kept: Option<&Kept<'_>>) -> Self {
+    fn of<'c>(
+        workspace: &'c Workspace,
+        conditions: impl Iterator<Item = &'c Condition>,
+        kept: &[Kept<'_>],
+    ) -> Self {
         let mut needs = Self::default();
         let mut seen = BTreeSet::new();
-        let mut open: Vec<&Condition> = conditions.to_vec();
+        let mut open: Vec<&Condition> = conditions.collect();
         while let Some(condition) = open.pop() {
             let reads: Reads = condition.reads();
-            let is_kept = kept.is_some_and(|kept| std::ptr::eq(kept.condition, condition));
+            let is_kept = kept.iter().any(|kept| std::ptr::eq(kept.condition, condition));
             if !is_kept {
                 needs.kinds.extend(reads.event_kinds);
             }
+            let of_orders = |name: &String| FIELDS_OF_ORDERS.contains(&name.as_str());
+            needs.totals |= reads.fields.iter().any(of_orders);
+            needs.profile |= !reads.fields.iter().all(of_orders)
+                || !reads.purposes.is_empty()
+                || !reads.lists.is_empty();
             needs.rfm |= !reads.rfm_models.is_empty();
             needs.open_carts |= reads.carts;
             needs.products |= reads.products;
@@ -127,6 +229,8 @@ impl Needs {
 struct Histories {
     events: Vec<Event>,
     orders: Vec<Order>,
+    /// The last input that may be among them.
+    until: i64,
 }
 
 impl Histories {
@@ -136,14 +240,15 @@ impl Histories {
         kinds.retain(|kind| kind != model::event::kind::ORDER_COMPLETED);
         let with_orders = kinds.len() < needs.kinds.len();
         let events = match kinds.is_empty() {
-            true => Vec::new(),
-            false => store.load_events(ids.to_vec(), kinds, always.0, always.1).await?,
+            true => (Vec::new(), 0),
+            false => store.load_history(ids.to_vec(), kinds).await?,
         };
+        let (events, until) = events;
         let orders = match with_orders {
             true => store.load_orders(ids.to_vec(), always.0, always.1).await?.into_iter().map(net).collect(),
             false => Vec::new(),
         };
-        Ok(Self { events, orders })
+        Ok(Self { events, orders, until })
     }
 
     /// Both lists are by contact, ids ascending.
@@ -157,24 +262,38 @@ impl Histories {
 }
 
 struct Loaded {
+    /// Ascending by id; known by nothing but the id where no condition reads the profile.
     contacts: Vec<Contact>,
     totals: BTreeMap<ContactId, Totals>,
     placements: BTreeMap<ContactId, Vec<RfmPlacement>>,
     histories: Histories,
     carts: BTreeMap<ContactId, Vec<Cart>>,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
 }
 
 impl Loaded {
-    async fn load<S: Storage>(store: &S, mut ids: Vec<ContactId>, needs: &Needs) -> Result<Self> {
+    async fn load<S: Storage>(
+        store: &S,
+        mut ids: Vec<ContactId>,
+        needs: &Needs,
+        catalogue: Option<Arc<Catalogue>>,
+        placed: BTreeMap<ContactId, Vec<RfmPlacement>>,
+    ) -> Result<Self> {
         ids.sort_unstable();
         ids.dedup();
-        let contacts = store.load_contacts(ids.clone()).await?;
-        let totals = store.load_totals(ids.clone()).await?;
-        let placements = match needs.rfm {
-            true => store.load_placements(ids.clone()).await?,
+        let contacts = match needs.profile {
+            true => store.load_contacts(ids.clone()).await?,
+            false => ids.iter().map(|id| Contact { id: *id, ..Contact::default() }).collect(),
+        };
+        let totals = match needs.totals {
+            true => store.load_totals(ids.clone()).await?,
             false => Vec::new(),
         };
+        let mut placements: BTreeMap<ContactId, Vec<RfmPlacement>> = match needs.rfm {
+            true => ids.iter().copied().zip(store.load_placements(ids.clone()).await?).collect(),
+            false => BTreeMap::new(),
+        };
+        placements.extend(placed);
         let histories = Histories::load(store, &ids, needs).await?;
         let mut carts: BTreeMap<ContactId, Vec<Cart>> = BTreeMap::new();
         if needs.open_carts {
@@ -187,14 +306,15 @@ impl Loaded {
                 }
             }
         }
-        let catalogue = match needs.products {
-            true => Catalogue::load(store).await?,
-            false => Catalogue::default(),
+        let catalogue = match (needs.products, catalogue) {
+            (_, Some(catalogue)) => catalogue,
+            (true, None) => Arc::new(Catalogue::load(store).await?),
+            (false, None) => Arc::default(),
         };
         Ok(Self {
             contacts,
             totals: ids.iter().copied().zip(totals).collect(),
-            placements: ids.iter().copied().zip(placements).collect(),
+            placements,
             histories,
             carts,
             catalogue,
@@ -205,7 +325,7 @@ impl Loaded {
         &'a self,
         workspace: &'a Workspace,
         contact: &'a Contact,
-        kept: Option<&Kept<'a>>,
+        kept: &'a [Kept<'a>],
     ) -> Person<'a> {
         static NO_TOTALS: Totals = Totals { first_order_at: None, last_order_at: None, orders: 0, spent: 0 };
         let (events, orders) = self.histories.of(contact.id);
@@ -221,7 +341,7 @@ impl Loaded {
             catalogue: &self.catalogue,
             segments: &workspace.segments,
             zone: &workspace.zone,
-            kept: kept.and_then(|kept| Some((kept.condition, kept.states.get(&contact.id)?))),
+            kept,
         }
     }
 }

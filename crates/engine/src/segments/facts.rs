@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use model::{Cart, ConsentState, Contact, FieldDef, Product, ProductId, RfmPlacement, Totals, Value, Zone};
 use segment::{
-    Activity, Condition, Data, Entries, Facts, Products, RefPath, SegmentFile, State, evaluate::History,
+    Activity, Condition, Data, Entries, Facts, Products, RefPath, SegmentFile, evaluate::History,
 };
 use storage::{Result, catalogue::CatalogueStore};
+
+use super::contacts::Kept;
 
 /// The catalogue, by both ids.
 #[derive(Default)]
@@ -90,8 +92,8 @@ pub(super) struct Person<'a> {
     pub catalogue: &'a Catalogue,
     pub segments: &'a BTreeMap<String, std::sync::Arc<SegmentFile>>,
     pub zone: &'a Zone,
-    /// What is kept of the history for one of the conditions.
-    pub kept: Option<(&'a Condition, &'a State)>,
+    /// What is kept of histories for some of the conditions.
+    pub kept: &'a [Kept<'a>],
 }
 
 impl Facts for Person<'_> {
@@ -111,10 +113,12 @@ impl Facts for Person<'_> {
         self.placements.iter().find(|placement| placement.model == model).cloned()
     }
     fn entries(&self, activity: &Activity) -> Entries<'_> {
-        if let Some((condition, state)) = self.kept
-            && condition.activities().iter().any(|own| std::ptr::eq(*own, activity))
-        {
-            return state.entries(condition, activity);
+        for kept in self.kept {
+            if kept.condition.activities().iter().any(|own| std::ptr::eq(*own, activity))
+                && let Some(state) = kept.states.get(&self.profile.contact.id)
+            {
+                return state.entries(kept.condition, activity);
+            }
         }
         self.history.entries(activity, self.catalogue, self.zone)
     }
