@@ -120,15 +120,10 @@ impl SegmentStore for Sqlite {
 
     async fn load_history(&self, contacts: Vec<ContactId>, kinds: Vec<String>) -> Result<(Vec<Event>, i64)> {
         self.read(move |connection| {
-            // One snapshot: an input that came with an event is seen exactly when the event is.
-            let snapshot = connection.unchecked_transaction().map_err(driver)?;
-            let until = crate::rows::last_number(&snapshot, "input")?;
-            let events = crate::events::of_kinds(
-                &snapshot,
-                &contacts,
-                &kinds,
-                (Timestamp::MIN, Timestamp::MAX),
-            )?;
+            // A read is one snapshot: an input that came with an event is seen exactly when the event is.
+            let until = crate::rows::last_number(connection, "input")?;
+            let always = (Timestamp::MIN, Timestamp::MAX);
+            let events = crate::events::of_kinds(connection, &contacts, &kinds, always)?;
             Ok((events, until))
         })
         .await

@@ -27,7 +27,7 @@ use roaring::RoaringTreemap;
 use segment::SegmentFile;
 use serde_json::{Map, Value};
 use storage::{
-    Result, Storage, StoreError,
+    Result, Storage,
     live::Input,
     rfm::{LiveScore, NO_GROUP},
     segments::{FLIPS_AHEAD, MemberAnswer},
@@ -206,7 +206,8 @@ impl Watch {
         let mut placed = BTreeMap::new();
         let mut events = Vec::new();
         if !bought.is_empty() && !self.rescorer.is_empty() {
-            let moved = self.rescore(store, bought.into_iter().collect(), now, &mut seen, &mut placed).await?;
+            let moved =
+                self.rescore(store, bought.into_iter().collect(), now, &mut seen, &mut placed).await?;
             for (contact, change) in moved {
                 self.interest.rfm(&change.model, &mut |place| {
                     asked[place].insert(contact);
@@ -280,7 +281,11 @@ impl Watch {
             if let Some(place) = self.place(slug) {
                 let members = &mut self.segments[place].members;
                 let id = contact.0.cast_unsigned();
-                if *member { members.insert(id) } else { members.remove(id) };
+                if *member {
+                    members.insert(id)
+                } else {
+                    members.remove(id)
+                };
             }
         }
     }
@@ -360,7 +365,10 @@ impl Watch {
         let states = self.states(store, asked, inputs, &catalogue, now).await?;
         let kept: Vec<Kept<'_>> = states
             .iter()
-            .map(|(place, states)| Kept { condition: &self.segments[*place].file.condition, states: &states.by_contact })
+            .map(|(place, states)| Kept {
+                condition: &self.segments[*place].file.condition,
+                states: &states.by_contact,
+            })
             .collect();
         let ids: Vec<Vec<ContactId>> = asked.iter().map(|set| set.iter().copied().collect()).collect();
         let questions: Vec<Question<'_>> = self
@@ -454,8 +462,4 @@ fn finish(seen: &mut Seen, mut events: Vec<(ContactId, u8, Event)>, causes: &BTr
         .into_iter()
         .map(|(contact, _, event)| (event, causes.get(&contact).map_or(0, |known| known.saturating_add(1))))
         .collect();
-}
-
-fn damaged(what: &str) -> StoreError {
-    StoreError::Driver(what.to_owned())
 }

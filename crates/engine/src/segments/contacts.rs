@@ -200,9 +200,8 @@ impl Needs {
             }
             let of_orders = |name: &String| FIELDS_OF_ORDERS.contains(&name.as_str());
             needs.totals |= reads.fields.iter().any(of_orders);
-            needs.profile |= !reads.fields.iter().all(of_orders)
-                || !reads.purposes.is_empty()
-                || !reads.lists.is_empty();
+            needs.profile |=
+                !reads.fields.iter().all(of_orders) || !reads.purposes.is_empty() || !reads.lists.is_empty();
             needs.rfm |= !reads.rfm_models.is_empty();
             needs.open_carts |= reads.carts;
             needs.products |= reads.products;

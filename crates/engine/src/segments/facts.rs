@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use model::{Cart, ConsentState, Contact, FieldDef, Product, ProductId, RfmPlacement, Totals, Value, Zone};
-use segment::{
-    Activity, Condition, Data, Entries, Facts, Products, RefPath, SegmentFile, evaluate::History,
-};
+use segment::{Activity, Condition, Data, Entries, Facts, Products, RefPath, SegmentFile, evaluate::History};
 use storage::{Result, catalogue::CatalogueStore};
 
 use super::contacts::Kept;
