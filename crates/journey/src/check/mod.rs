@@ -316,7 +316,7 @@ fn connect(document: &Document, nodes: &mut [Node], by_id: &HashMap<String, u16>
         let words = &node.outcomes;
         let mut matches = false;
         for (outcome, word) in words.iter().enumerate() {
-            if link.when == nodes::ALWAYS[0] || link.when == *word {
+            if (link.when == nodes::ALWAYS[0] && node.step.plain(outcome)) || link.when == *word {
                 matches = true;
                 if !node.next[outcome].contains(&to) {
                     node.next[outcome].push(to);

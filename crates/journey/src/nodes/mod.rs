@@ -3,6 +3,8 @@
 //! A kind reads its part of the file ([`Kind::read`]), says its outcomes and exports, binds its names to what lies beside
 //! the journey ([`Step::bind`], where it reports what it does not find), and takes a contact one step ([`Step::step`]).
 
+pub mod alert;
+pub mod assign_coupon;
 pub mod check_value;
 pub mod end;
 pub mod exit;
@@ -10,10 +12,14 @@ pub mod get_last_cart;
 pub mod get_products;
 pub mod goal;
 pub mod in_segment;
+pub mod lists;
+mod payload;
+pub mod raise_event;
 pub mod send_email;
 pub mod set_field;
 pub mod start;
 pub mod wait;
+pub mod webhook;
 
 use std::fmt;
 
@@ -37,6 +43,12 @@ pub const KINDS: &[&Kind] = &[
     &get_last_cart::KIND,
     &get_products::KIND,
     &set_field::KIND,
+    &lists::ADD,
+    &lists::REMOVE,
+    &assign_coupon::KIND,
+    &raise_event::KIND,
+    &webhook::KIND,
+    &alert::KIND,
     &send_email::KIND,
     &wait::KIND,
     &goal::KIND,
@@ -143,6 +155,12 @@ pub trait Step: fmt::Debug + Send + Sync {
     /// The words of its outcomes where the file names them (branches of a split); none: [`Step::outcomes`].
     fn branches(&self) -> Option<Vec<String>> {
         None
+    }
+
+    /// Whether a link without a word takes the outcome of this place.
+    fn plain(&self, outcome: usize) -> bool {
+        let _ = outcome;
+        true
     }
 
     /// Whether a signal ends a stay here. Asked for each signal while a contact stays; the node itself takes note of it

@@ -32,7 +32,7 @@ pub const SENT: u8 = 0;
 pub const NOT_SENT: u8 = 1;
 
 #[derive(Debug)]
-struct SendEmail {
+pub(super) struct SendEmail {
     template: Named,
     purpose: Slug,
     /// A fixed address: an alert to the shop's own staff.
@@ -78,6 +78,28 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Box<dyn Step>> {
         compiled: None,
         segments: Vec::new(),
     }))
+}
+
+/// What an alert writes: a template with its variables, to addresses that the alert knows, without asking for consent.
+pub(super) fn read_alert(reading: &mut Reading<'_, '_>) -> Option<SendEmail> {
+    let template = reading.required_text("template");
+    let place = reading.fields.place;
+    let mappings = match reading.fields.optional("variables") {
+        None => Some(Vec::new()),
+        Some(node) => read_mappings(reading, node),
+    };
+    let purpose = Slug::parse("transactional").ok();
+    let to = Some(String::new());
+    let (compiled, segments) = (None, Vec::new());
+    Some(SendEmail {
+        template: template?,
+        purpose: purpose?,
+        to,
+        mappings: mappings?,
+        place,
+        compiled,
+        segments,
+    })
 }
 
 fn read_purpose(reading: &mut Reading<'_, '_>) -> Option<Slug> {
@@ -259,12 +281,7 @@ impl Step for SendEmail {
     }
 
     fn step(&self, context: &mut Context<'_>) -> Flow {
-        let missing: Vec<Need> = self
-            .segments
-            .iter()
-            .filter(|(_, slot)| context.answers.member(*slot).is_none())
-            .map(|(_, slot)| Need::Member(*slot))
-            .collect();
+        let missing = self.missing(context);
         if !missing.is_empty() {
             return Flow::Needs(missing);
         }
@@ -291,7 +308,14 @@ impl Step for SendEmail {
 }
 
 impl SendEmail {
-    fn freeze(&self, context: &Context<'_>) -> String {
+    /// Segments that the template asks for and nobody has answered yet.
+    pub(super) fn missing(&self, context: &Context<'_>) -> Vec<Need> {
+        let unknown = self.segments.iter().filter(|(_, slot)| context.answers.member(*slot).is_none());
+        unknown.map(|(_, slot)| Need::Member(*slot)).collect()
+    }
+
+    /// The variables of a message, as of now: a JSON object.
+    pub(super) fn freeze(&self, context: &Context<'_>) -> String {
         let mut out = String::with_capacity(1_024);
         out.push('{');
         let data = context.data();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::{Cart, Event, MessageId, ProductId, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Exports, Person, Run, Stay, Token};
+use super::{Entry, Exports, Given, Person, Run, Stay, Token};
 use crate::{data::Datum, run::Effects};
 
 const VERSION: u8 = 1;
@@ -26,6 +26,8 @@ struct Kept {
     visits: Vec<(u16, u32)>,
     #[serde(rename = "m", default, skip_serializing_if = "Vec::is_empty")]
     sent: Vec<(u16, MessageId)>,
+    #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
+    given: Vec<Given>,
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     goal_at: Option<Timestamp>,
 }
@@ -102,6 +104,7 @@ impl Run {
             staying: staying.collect(),
             visits: self.visits.clone(),
             sent: self.sent.clone(),
+            given: self.given.clone(),
             goal_at: self.goal_at,
         };
         let mut bytes = vec![VERSION];
@@ -136,6 +139,7 @@ impl Run {
             answers: super::Answers::default(),
             visits: kept.visits,
             sent: kept.sent,
+            given: kept.given,
             goal_at: kept.goal_at,
             wrote: false,
             done: Effects::default(),

@@ -434,6 +434,8 @@ pub struct Run {
     visits: Vec<(u16, u32)>,
     /// The last message of each sending node.
     sent: Vec<(u16, MessageId)>,
+    /// The codes that it was given.
+    given: Vec<Given>,
     goal_at: Option<Timestamp>,
     /// Whether the step just taken wrote into the contact.
     wrote: bool,
@@ -478,6 +480,20 @@ pub struct Assigned {
     pub code: String,
     /// The node that assigned it.
     pub node: u16,
+    /// When it ends; none: never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A code that a run has, from this pass or an earlier one: a run takes one code of a set, however often it comes by.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Given {
+    /// The set.
+    pub set: Slug,
+    /// The code.
+    pub code: String,
+    /// When it ends; none: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What a run wants done since it was begun or taken up, in one transaction.
@@ -538,6 +554,7 @@ impl Run {
             answers: Answers::default(),
             visits: Vec::new(),
             sent: Vec::new(),
+            given: Vec::new(),
             goal_at: None,
             wrote: false,
             done: Effects::default(),
@@ -734,6 +751,7 @@ pub struct Context<'a> {
     sent: &'a mut Vec<(u16, MessageId)>,
     goal_at: &'a mut Option<Timestamp>,
     wrote: &'a mut bool,
+    given: &'a mut Vec<Given>,
     done: &'a mut Effects,
 }
 
@@ -835,9 +853,21 @@ impl Context<'_> {
         self.done.raised.push(raised);
     }
 
-    /// Gives the contact a code that was found for it.
-    pub fn assign(&mut self, set: u16, code: String) {
-        self.done.coupons.push(Assigned { set, code, node: self.number });
+    /// The code of a set that the run has already.
+    #[must_use]
+    pub fn given(&self, set: u16) -> Option<&Given> {
+        let slug = self.world.journey.coupons.get(usize::from(set))?;
+        self.given.iter().find(|given| given.set == *slug)
+    }
+
+    /// Gives the contact a code that was found for it; one that it holds already is only noted.
+    pub fn assign(&mut self, set: u16, coupon: &Coupon) {
+        let Some(slug) = self.world.journey.coupons.get(usize::from(set)) else { return };
+        let (code, expires_at) = (coupon.code.clone(), coupon.expires_at);
+        self.given.push(Given { set: slug.clone(), code: code.clone(), expires_at });
+        if !coupon.held {
+            self.done.coupons.push(Assigned { set, code, node: self.number, expires_at });
+        }
     }
 }
 
@@ -921,6 +951,7 @@ pub fn advance(run: &mut Run, world: &World<'_>) -> Progress {
                 sent: &mut run.sent,
                 goal_at: &mut run.goal_at,
                 wrote: &mut run.wrote,
+                given: &mut run.given,
                 done: &mut run.done,
             })
         });
