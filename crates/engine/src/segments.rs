@@ -214,7 +214,7 @@ pub async fn build<S: Storage>(
     store.commit_members(new).await
 }
 
-fn first(problems: Problems) -> StoreError {
+pub(crate) fn first(problems: Problems) -> StoreError {
     let problem = problems.into_iter().find(Problem::is_error);
     problem.unwrap_or_else(|| Problem::new("segment.unknown", "the segment cannot be read")).into()
 }

@@ -7,7 +7,7 @@
 mod batch;
 pub mod launch;
 mod load;
-mod report;
+pub(crate) mod report;
 
 use std::{collections::VecDeque, sync::Arc};
 

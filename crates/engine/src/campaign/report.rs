@@ -72,7 +72,7 @@ impl Report {
 }
 
 /// A batch's counts as they are stored: the outcome's word, with the reason behind a colon.
-pub(super) fn deltas(journey: &Journey, counts: &Counts) -> Vec<CountDelta> {
+pub(crate) fn deltas(journey: &Journey, counts: &Counts) -> Vec<CountDelta> {
     let delta = |(measure, n): (&Measure, &u64)| {
         let node = journey.node(measure.node);
         let word = node.outcomes().get(usize::from(measure.outcome)).map_or("left", String::as_str);

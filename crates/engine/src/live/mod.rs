@@ -6,9 +6,15 @@
 //! * [`conditions`]: whether conditions hold of contacts now, for a batch.
 //! * [`watch`]: segments and RFM kept true as things happen.
 
+mod actor;
 pub mod book;
 pub mod conditions;
 pub mod coupons;
+mod enter;
+pub(crate) mod load;
+pub mod step;
+pub mod timers;
+pub mod work;
 pub mod watch;
 
 use std::sync::Arc;
@@ -20,6 +26,9 @@ use recommend::Catalogue;
 pub use book::{Book, LiveJourney};
 
 use crate::segments;
+
+/// Kind of the event by which a resumed journey lets those go on that its pause held; nobody outside of the engine sees it.
+pub const RESUMED: &str = "relance: resumed";
 
 /// The catalogue as of a moment, with its products as messages hold them.
 #[derive(Debug)]

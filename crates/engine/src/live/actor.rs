@@ -1,0 +1,475 @@
+//! One contact of a batch: its enrolments, what happened to it, and how far that has brought it.
+//!
+//! Everything here is in memory and decides nothing by itself: [`Actor::go`] takes the contact as far as it goes without
+//! the database, and says what it needs.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use journey::{
+    Entry, Finished, Leaving, Need, Person, Progress, Run, World, advance,
+    entry::{Listener, On, Past, admits},
+    hear::{Hearing, Profile},
+};
+use model::{Cart, ContactId, Event, Slug, Timestamp, Zone, event::kind};
+use storage::live::{Alarm, LiveEnrolment};
+
+use super::{
+    Ground, LiveJourney, enter,
+    timers::{self, Timers, What},
+};
+
+/// Something that happened to the contact.
+#[derive(Clone, Debug)]
+pub(crate) struct Happening {
+    /// What.
+    pub event: Arc<Event>,
+    /// How many inputs caused each other before it.
+    pub causes: u8,
+}
+
+/// An enrolment that is inside, or was begun by this batch.
+pub(crate) struct Inside {
+    /// Its journey's version.
+    pub journey: Arc<LiveJourney>,
+    /// Where it stands.
+    pub run: Run,
+    /// Whether this batch began it.
+    pub fresh: bool,
+    /// Whether this batch changed it.
+    pub touched: bool,
+}
+
+/// An enrolment as the batch leaves it.
+pub(crate) struct Left {
+    /// Its journey's version.
+    pub journey: Arc<LiveJourney>,
+    /// How it began.
+    pub entry: Entry,
+    /// Whether this batch began it.
+    pub fresh: bool,
+    /// Numbers of the nodes where it stays.
+    pub stays: Vec<u16>,
+    /// What came of it.
+    pub finished: Finished,
+}
+
+/// What all actors of a batch know.
+pub(crate) struct Scene<'a> {
+    /// Rules and catalogue.
+    pub ground: &'a Ground,
+    /// The instant.
+    pub now: Timestamp,
+    /// Whether a contact is in a segment, with the batch's own moves.
+    pub members: &'a (dyn Fn(&str, ContactId) -> Option<bool> + Sync),
+}
+
+impl Scene<'_> {
+    /// What a run of a journey sees.
+    pub fn world<'w>(&'w self, journey: &'w LiveJourney) -> World<'w> {
+        World {
+            journey: &journey.rules.journey,
+            catalogue: &self.ground.shelf.catalogue,
+            frozen: &self.ground.shelf.frozen,
+            defaults: &self.ground.defaults,
+            now: self.now,
+            zone: &self.ground.zone,
+            seed: journey.record.seed,
+            run: journey.record.run,
+            sending: &self.ground.sending,
+            winners: &journey.winners,
+            paused: journey.record.life == storage::live::Life::Paused,
+        }
+    }
+}
+
+/// A contact of a batch.
+pub(crate) struct Actor {
+    /// Who.
+    pub contact: ContactId,
+    /// The contact; with the run that goes on while there is one.
+    person: Person,
+    /// Its enrolments.
+    inside: Vec<Inside>,
+    /// All its enrolments in the journeys that it might enter: for re-entry and ordinals.
+    past: Vec<(Slug, LiveEnrolment)>,
+    /// What happened, the first first.
+    agenda: VecDeque<Happening>,
+    /// Whether its alarm rang.
+    rang: bool,
+    /// Enrolments that go on, the first first.
+    ready: VecDeque<usize>,
+    /// The enrolment that goes on now.
+    active: Option<usize>,
+    timers: Timers,
+    alarm: Alarm,
+    /// Timers that rang and need the contact's carts to be looked at.
+    pub carts_due: Vec<timers::Timer>,
+    /// How many causes came before what this batch raises.
+    pub causes: u8,
+}
+
+impl Actor {
+    /// A contact with what was loaded of it.
+    pub fn new(
+        person: Person,
+        inside: Vec<Inside>,
+        past: Vec<(Slug, LiveEnrolment)>,
+        alarm: Alarm,
+        agenda: Vec<Happening>,
+        rang: bool,
+    ) -> Self {
+        let causes = agenda.iter().map(|happening| happening.causes).max().unwrap_or_default();
+        Self {
+            contact: person.contact.id,
+            person,
+            inside,
+            past,
+            agenda: agenda.into(),
+            rang,
+            ready: VecDeque::new(),
+            active: None,
+            timers: Timers::from_bytes(&alarm.timers),
+            alarm,
+            carts_due: Vec::new(),
+            causes,
+        }
+    }
+
+    /// Whether the contact may be loaded no more: nothing has happened to it yet.
+    pub fn open(&mut self, scene: &Scene<'_>, carts: &[Cart]) {
+        if self.rang {
+            self.ring_timers(scene, carts);
+        }
+        // What takes the contact out takes it out before anything of the same batch is sent.
+        let agenda: Vec<Happening> = self.agenda.iter().cloned().collect();
+        for happening in &agenda {
+            for place in 0..self.inside.len() {
+                self.exit(place, &happening.event, scene);
+            }
+        }
+    }
+
+    /// The run that goes on, for its answers.
+    pub fn running(&mut self) -> Option<(&mut Run, &Arc<LiveJourney>)> {
+        let inside = self.inside.get_mut(self.active?)?;
+        Some((&mut inside.run, &inside.journey))
+    }
+
+    /// The run that goes on.
+    pub fn goes_on(&self) -> Option<(&Run, &LiveJourney)> {
+        let inside = self.inside.get(self.active?)?;
+        Some((&inside.run, &inside.journey))
+    }
+
+    /// Takes the contact as far as it goes; none when everything is done.
+    pub fn go(&mut self, scene: &Scene<'_>) -> Option<Vec<Need>> {
+        loop {
+            if let Some(place) = self.active {
+                let inside = &mut self.inside[place];
+                match advance(&mut inside.run, &scene.world(&inside.journey)) {
+                    Progress::Needs(needs) => {
+                        let open = answer_members(&mut inside.run, &inside.journey, needs, self.contact, scene);
+                        if !open.is_empty() {
+                            return Some(open);
+                        }
+                    }
+                    Progress::Waiting | Progress::Done => {
+                        self.person = inside.run.give_back();
+                        self.active = None;
+                    }
+                }
+                continue;
+            }
+            if let Some(place) = self.ready.pop_front() {
+                let inside = &mut self.inside[place];
+                inside.touched = true;
+                inside.run.lend(std::mem::take(&mut self.person));
+                self.active = Some(place);
+                continue;
+            }
+            if let Some(happening) = self.agenda.pop_front() {
+                self.take_note(&happening.event, scene);
+            } else if self.rang {
+                self.rang = false;
+                self.ring(scene.now, scene);
+            } else {
+                return None;
+            }
+        }
+    }
+
+    /// One thing that happened: stays whose time was over before it arrived end first, then those that hear it, then
+    /// journeys begin that it starts.
+    fn take_note(&mut self, event: &Arc<Event>, scene: &Scene<'_>) {
+        self.set_timers(event, scene);
+        let just_before = event.received_at.min(scene.now).plus(-1);
+        for place in 0..self.inside.len() {
+            let world = scene.world(&self.inside[place].journey);
+            let inside = &mut self.inside[place];
+            inside.run.lend(std::mem::take(&mut self.person));
+            let rang = inside.run.ring(just_before);
+            let released = event.kind == super::RESUMED && inside.run.release(&inside.journey.rules.journey);
+            let heard = inside.run.hear(event, &world);
+            self.person = inside.run.give_back();
+            let inside = &self.inside[place];
+            let goal = inside.journey.rules.journey.goal.as_ref().filter(|_| !inside.run.is_over());
+            if goal.is_some_and(|goal| self.concerns(&goal.listener, event, &inside.run, scene)) {
+                let inside = &mut self.inside[place];
+                inside.touched |= inside.run.reach_goal(event.at);
+            }
+            if rang || released || heard {
+                self.ready.push_back(place);
+            }
+        }
+        for live in &scene.ground.book.journeys {
+            self.start(live, event, scene);
+        }
+    }
+
+    /// Takes an enrolment out when an event is one of its journey's exits.
+    fn exit(&mut self, place: usize, event: &Arc<Event>, scene: &Scene<'_>) {
+        let inside = &self.inside[place];
+        if inside.run.is_over() || inside.run.entry().at > event.received_at.max(event.at) {
+            return;
+        }
+        let exits = &inside.journey.rules.journey.exits;
+        let by = exits
+            .iter()
+            .find(|exit| self.concerns(exit, event, &inside.run, scene))
+            .map(|exit| match exit.on {
+                On::SegmentEntered(_) | On::SegmentExited(_) => Leaving::ExitSegment,
+                _ => Leaving::ExitEvent,
+            });
+        if let Some(why) = by {
+            let goal = inside.journey.rules.journey.goal.as_ref();
+            let reached = goal.is_some_and(|goal| self.concerns(&goal.listener, event, &inside.run, scene));
+            let inside = &mut self.inside[place];
+            if reached {
+                inside.run.reach_goal(event.at);
+            }
+            inside.run.leave(why);
+            inside.touched = true;
+        }
+    }
+
+    /// Whether a listener hears an event: of a run, or to begin one.
+    fn means(&self, listener: &Listener, event: &Event, entry: Option<&Entry>, scene: &Scene<'_>) -> bool {
+        let in_segment = |slug: &str| (scene.members)(slug, self.contact).unwrap_or_default();
+        let ground = scene.ground;
+        let facts = Profile { person: &self.person, defaults: &ground.defaults, in_segment: &in_segment };
+        let hearing = Hearing {
+            facts: &facts,
+            catalogue: &ground.shelf.catalogue,
+            entry,
+            now: scene.now,
+            zone: &ground.zone,
+        };
+        listener.hears(event, &hearing)
+    }
+
+    /// Whether a listener of a run's journey hears an event that speaks to this run.
+    fn concerns(&self, listener: &Listener, event: &Event, run: &Run, scene: &Scene<'_>) -> bool {
+        listener.speaks_to(event, &run.entry().key) && self.means(listener, event, Some(run.entry()), scene)
+    }
+
+    /// Begins a journey that an event starts.
+    fn start(&mut self, live: &Arc<LiveJourney>, event: &Arc<Event>, scene: &Scene<'_>) {
+        if !live.takes(scene.now) {
+            return;
+        }
+        let journey = &live.rules.journey;
+        let Some(key) = self.started_by(live, event, scene) else { return };
+        let member = |slug: &str| (scene.members)(slug, self.contact);
+        if !enter::is_in(&journey.audience, &self.person.contact, live.record.since, member) {
+            return;
+        }
+        let now = scene.now;
+        let mut past: Vec<Past<'_>> = Vec::new();
+        for (_, enrolment) in self.past.iter().filter(|(slug, _)| *slug == journey.slug) {
+            // Whether it is inside is known better by this batch.
+            let here = self.inside.iter().find(|inside| is_same(inside, enrolment));
+            let inside = here.map_or(enrolment.state.is_some(), |inside| !inside.run.is_over());
+            past.push(Past { key: &enrolment.key, entered_at: enrolment.entered_at, inside });
+        }
+        for inside in self.inside.iter().filter(|i| i.fresh && i.journey.rules.journey.slug == journey.slug) {
+            let entry = inside.run.entry();
+            past.push(Past { key: &entry.key, entered_at: entry.at, inside: !inside.run.is_over() });
+        }
+        if !admits(journey.reentry, &past, &key, now) {
+            return;
+        }
+        let before = self.past.iter().filter(|(_, enrolment)| enrolment.run == live.record.run);
+        let fresh = self.inside.iter().filter(|i| i.fresh && i.journey.record.run == live.record.run);
+        let ordinal = before
+            .map(|(_, enrolment)| enrolment.ordinal)
+            .chain(fresh.map(|inside| inside.run.entry().ordinal))
+            .max()
+            .unwrap_or_default()
+            + 1;
+        let entry = Entry { ordinal, key, at: now, trigger: Some(Arc::clone(event)) };
+        let run = Run::new(Person::default(), entry);
+        self.inside.push(Inside { journey: Arc::clone(live), run, fresh: true, touched: true });
+        let place = self.inside.len() - 1;
+        // What follows in the same batch may take it out before it does anything.
+        let rest: Vec<Happening> = self.agenda.iter().cloned().collect();
+        for later in &rest {
+            self.exit(place, &later.event, scene);
+        }
+        if !self.inside[place].run.is_over() {
+            self.ready.push_back(place);
+        }
+    }
+
+    /// The key of the enrolment that an event starts in a journey; none when it starts none.
+    fn started_by(&self, live: &LiveJourney, event: &Event, scene: &Scene<'_>) -> Option<String> {
+        let journey = &live.rules.journey;
+        if journey.triggers.is_empty() {
+            return enter::joins(&journey.audience, event).then(String::new);
+        }
+        let (_, listener) = journey.starters(&event.kind).find(|(place, listener)| {
+            timers::is_for(event, &journey.slug, *place, &listener.on)
+                && !listener.is_late(event)
+                && self.means(listener, event, None, scene)
+        })?;
+        Some(listener.key_of(event).unwrap_or_default())
+    }
+
+    fn ring(&mut self, now: Timestamp, scene: &Scene<'_>) {
+        let _ = scene;
+        for (place, inside) in self.inside.iter_mut().enumerate() {
+            if inside.run.ring(now) {
+                self.ready.push_back(place);
+            }
+        }
+    }
+
+    /// Timers that rang become events, before what else happened: they were due before.
+    fn ring_timers(&mut self, scene: &Scene<'_>, carts: &[Cart]) {
+        let rang = self.timers.ring(scene.now);
+        let mut renew_dates = false;
+        for timer in rang.into_iter().rev() {
+            let event = match timer.what {
+                What::Cart { cart, changed_at, after } => {
+                    let found = carts.iter().find(|open| open.external_id == cart);
+                    let still = found.filter(|open| {
+                        open.updated_at == changed_at && !open.purchased && open.lines.iter().any(|l| l.quantity > 0)
+                    });
+                    let catalogue = &scene.ground.shelf.catalogue;
+                    still.map(|cart| {
+                        timers::cart_abandoned(cart, after, timer.due, scene.now, |id| catalogue.product(id))
+                    })
+                }
+                What::Date { journey, trigger, day } => {
+                    renew_dates = true;
+                    let live = scene.ground.book.journeys.iter().rfind(|l| l.open && l.rules.journey.slug == journey);
+                    let on = live.and_then(|live| Some(&live.rules.journey.triggers.get(usize::from(trigger))?.on));
+                    match on {
+                        Some(On::Date(date)) => {
+                            let mut event =
+                                timers::date_reached(&journey, trigger, &date.field, day, timer.due, scene.now);
+                            event.contact = self.contact;
+                            Some(event)
+                        }
+                        _ => None,
+                    }
+                }
+            };
+            if let Some(event) = event {
+                self.agenda.push_front(Happening { event: Arc::new(event), causes: 0 });
+            }
+        }
+        if renew_dates {
+            self.set_dates(scene);
+        }
+    }
+
+    /// What an event means for the timers.
+    fn set_timers(&mut self, event: &Event, scene: &Scene<'_>) {
+        let text = |name: &str| event.properties.get(name).and_then(serde_json::Value::as_str);
+        match event.kind.as_str() {
+            kind::CART_UPDATED => {
+                if let Some(cart) = text("cart_id") {
+                    let products = event.properties.get("products").and_then(serde_json::Value::as_array);
+                    let is_empty = products.is_none_or(Vec::is_empty);
+                    self.timers.set_cart(cart, event.at, is_empty, &scene.ground.book);
+                }
+            }
+            kind::ORDER_COMPLETED => {
+                if let Some(cart) = text("cart_id") {
+                    self.timers.drop_cart(cart);
+                }
+            }
+            kind::CONTACT_CREATED | kind::CONTACT_UPDATED | timers::TIMERS_CHECKED => self.set_dates(scene),
+            _ => {}
+        }
+    }
+
+    fn set_dates(&mut self, scene: &Scene<'_>) {
+        if !timers::has_dates(&scene.ground.book) && self.timers.due().is_none() {
+            return;
+        }
+        let contact = &self.person.contact;
+        let own = contact.time_zone.as_deref().and_then(|name| Zone::parse(name).ok());
+        let shop = &scene.ground.zone;
+        let mut timers = std::mem::take(&mut self.timers);
+        let field = |name: &str| self.person.field(name, &scene.ground.defaults);
+        timers.set_dates(field, own.as_ref().unwrap_or(shop), shop, scene.now, &scene.ground.book);
+        self.timers = timers;
+    }
+
+    /// Sets the timers of carts that were there before a trigger asked for them.
+    pub fn set_carts(&mut self, carts: &[Cart], scene: &Scene<'_>) {
+        for cart in carts.iter().filter(|cart| !cart.purchased) {
+            let is_empty = !cart.lines.iter().any(|line| line.quantity > 0);
+            self.timers.set_cart(&cart.external_id, cart.updated_at, is_empty, &scene.ground.book);
+        }
+        // A cart that was abandoned before the trigger was there is past.
+        drop(self.timers.ring(scene.now));
+    }
+
+    /// What came of it: enrolments that changed, and the alarm where it changed.
+    pub fn finish(self) -> (Vec<Left>, Option<Alarm>) {
+        let mut due = self.timers.due();
+        let mut left = Vec::new();
+        for Inside { journey, run, fresh, touched } in self.inside {
+            due = [due, run.due()].into_iter().flatten().min();
+            if touched {
+                let (entry, stays) = (run.entry().clone(), run.stays().map(|(node, _)| node).collect());
+                left.push(Left { journey, entry, fresh, stays, finished: run.finish() });
+            }
+        }
+        let alarm = Alarm { due, timers: self.timers.to_bytes() };
+        let changed = (alarm != self.alarm).then_some(alarm);
+        (left, changed)
+    }
+}
+
+fn is_same(inside: &Inside, enrolment: &LiveEnrolment) -> bool {
+    !inside.fresh
+        && inside.journey.record.run == enrolment.run
+        && inside.run.entry().ordinal == enrolment.ordinal
+}
+
+/// Answers membership from memory; what is left must be asked of the database.
+fn answer_members(
+    run: &mut Run,
+    journey: &LiveJourney,
+    needs: Vec<Need>,
+    contact: ContactId,
+    scene: &Scene<'_>,
+) -> Vec<Need> {
+    needs
+        .into_iter()
+        .filter(|need| {
+            let Need::Member(slot) = need else { return true };
+            let slug = &journey.rules.journey.segments[usize::from(*slot)];
+            match (scene.members)(slug.as_str(), contact) {
+                Some(member) => {
+                    run.answers().set_member(*slot, member);
+                    false
+                }
+                None => true,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,525 @@
+//! One batch: what happened to contacts, or whose alarm rang, advanced and committed in one transaction.
+//!
+//! 1. Which of them does any journey care for? The others cost nothing more.
+//! 2. Load them: enrolments inside, alarms, profiles with what the journeys read.
+//! 3. Advance all of them in memory, answering needs by kind for the whole batch, until nobody needs anything.
+//! 4. Commit: enrolments, alarms, fields, lists, coupons, counters, messages, what was raised — and what is done.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use journey::{Counts, Need, Run, graph::Reads, run::CouponNeed, trace};
+use model::{Cart, ContactId, Event, MessageId, Slug, Timestamp, event::kind};
+use rayon::prelude::*;
+use serde_json::json;
+use storage::{
+    Result, Storage, StoreError,
+    journeys::FieldChange,
+    live::{Alarm, CAUSES_MAX, CouponUse, Done, EnrolmentStep, LiveEnrolment, NewInput, NewWave, StepCommit, StepOutcome},
+    outbox::OutboxMessage,
+};
+
+use super::{
+    Ground, LiveJourney,
+    actor::{Actor, Happening, Inside, Left, Scene},
+    conditions,
+    coupons::{CouponAsk, Coupons, Lease},
+    load, timers,
+    watch::{Seen, Watch},
+};
+use crate::campaign::report;
+
+/// How often a batch is tried again because contacts changed under it.
+const TRIES: usize = 5;
+/// Contacts from which it is worth to advance them on several threads.
+const PARALLEL_FROM: usize = 64;
+
+/// What a batch works on.
+#[derive(Clone, Debug, Default)]
+pub struct Work {
+    /// What happened, in order.
+    pub happened: Vec<(Event, u8)>,
+    /// Whose alarm rang.
+    pub rang: Vec<ContactId>,
+    /// What it causes for many.
+    pub waves: Vec<NewWave>,
+}
+
+/// What a batch came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stepped {
+    /// Contacts that were advanced.
+    pub contacts: usize,
+    /// Steps that they took.
+    pub steps: u64,
+    /// Messages that are new in the outbox.
+    pub messages: u64,
+    /// Inputs that were caused and dropped because too many caused each other.
+    pub dropped: u64,
+}
+
+/// Works on a batch until it is committed. `seen` is what [`Watch`] made of it: its events are worked on too, its answers
+/// are committed with the rest.
+///
+/// # Errors
+/// `journey.busy` when contacts keep changing under it; what storage says. Nothing was committed then.
+pub async fn step<S: Storage>(
+    store: &S,
+    ground: &Ground,
+    watch: &Watch,
+    pool: &Arc<Coupons>,
+    work: &Work,
+    seen: &Seen,
+    done: Done,
+    now: Timestamp,
+) -> Result<Option<Stepped>> {
+    for _ in 0..TRIES {
+        let mut lease = pool.begin();
+        let batch = Batch { store, ground, watch, seen, now };
+        let (commit, mut stepped) = batch.compute(work, done.clone(), &mut lease).await?;
+        let uses = commit.coupons.clone();
+        storage::fault::point("live.before_commit");
+        match store.commit_step(commit).await? {
+            StepOutcome::Committed { messages } => {
+                storage::fault::point("live.after_commit");
+                stepped.messages = messages;
+                lease.committed(&uses);
+                return Ok(Some(stepped));
+            }
+            StepOutcome::Moved => return Ok(None),
+            // Dropping the lease gives the codes back.
+            StepOutcome::Conflict(_) => {}
+        }
+    }
+    Err(model::Problem::new("journey.busy", "contacts keep changing while the engine writes them").into())
+}
+
+struct Batch<'a, S> {
+    store: &'a S,
+    ground: &'a Ground,
+    watch: &'a Watch,
+    seen: &'a Seen,
+    now: Timestamp,
+}
+
+impl<S: Storage> Batch<'_, S> {
+    async fn compute(&self, work: &Work, done: Done, lease: &mut Lease) -> Result<(StepCommit, Stepped)> {
+        let mut commit = StepCommit::new(self.now, done);
+        commit.waves.clone_from(&work.waves);
+        commit.members = self.seen.members.clone();
+        commit.scores = self.seen.scores.clone();
+        let mut stepped = Stepped::default();
+        let agendas = self.agendas(work);
+        if agendas.is_empty() {
+            return Ok((commit, stepped));
+        }
+        let moved = self.seen.answers();
+        let members = |slug: &str, contact: ContactId| {
+            let here = moved.get(slug).and_then(|answers| answers.get(&contact)).copied();
+            here.or_else(|| self.watch.is_member(slug, contact))
+        };
+        let scene = Scene { ground: self.ground, now: self.now, members: &members };
+        let mut actors = self.load(agendas, &scene).await?;
+        loop {
+            let needs = go_all(&mut actors, &scene);
+            if needs.is_empty() {
+                break;
+            }
+            self.answer(&mut actors, needs, &scene, lease).await?;
+        }
+        // A contact that is gone rings no more.
+        let gone = work.rang.iter().filter(|contact| actors.iter().all(|actor| actor.contact != **contact));
+        commit.alarms.extend(gone.map(|contact| (*contact, Alarm::default())));
+        for actor in actors {
+            self.take_over(actor, &mut commit, &mut stepped);
+        }
+        stepped.contacts = commit.alarms.len();
+        Ok((commit, stepped))
+    }
+
+    /// By contact: what happened that anybody cares for, and whose alarm rang.
+    fn agendas(&self, work: &Work) -> BTreeMap<ContactId, (Vec<Happening>, bool)> {
+        let book = &self.ground.book;
+        let wants_carts = !timers::abandoned_after(book).is_empty();
+        let wants_dates = timers::has_dates(book);
+        let cares = |event: &Event| match event.kind.as_str() {
+            super::RESUMED | timers::TIMERS_CHECKED => true,
+            kind::CART_UPDATED | kind::ORDER_COMPLETED if wants_carts => true,
+            kind::CONTACT_CREATED | kind::CONTACT_UPDATED if wants_dates => true,
+            kind => book.kinds.contains(kind),
+        };
+        let mut agendas: BTreeMap<ContactId, (Vec<Happening>, bool)> = BTreeMap::new();
+        let own = work.happened.iter().chain(&self.seen.events);
+        for (event, causes) in own.filter(|(event, _)| cares(event)) {
+            let happening = Happening { event: Arc::new(event.clone()), causes: *causes };
+            agendas.entry(event.contact).or_default().0.push(happening);
+        }
+        for contact in &work.rang {
+            agendas.entry(*contact).or_default().1 = true;
+        }
+        agendas
+    }
+
+    async fn load(
+        &self,
+        mut agendas: BTreeMap<ContactId, (Vec<Happening>, bool)>,
+        scene: &Scene<'_>,
+    ) -> Result<Vec<Actor>> {
+        let ids: Vec<ContactId> = agendas.keys().copied().collect();
+        let mut inside: HashMap<ContactId, Vec<LiveEnrolment>> = HashMap::new();
+        for enrolment in self.store.load_inside(ids.clone()).await? {
+            inside.entry(enrolment.contact).or_default().push(enrolment);
+        }
+        let alarms = self.store.load_alarms(ids.clone()).await?;
+        let alarms: HashMap<ContactId, Alarm> = ids.iter().copied().zip(alarms).collect();
+        let wanted = load::Wanted { reads: self.reads(), horizon: self.ground.sending.horizon() };
+        let people = load::people(self.store, &ids, wanted, self.now).await?;
+        let mut past = self.past(&agendas).await?;
+        let mut carts = self.carts(&agendas, &alarms).await?;
+        let mut actors = Vec::with_capacity(people.len());
+        for person in people {
+            let contact = person.contact.id;
+            let Some((agenda, rang)) = agendas.remove(&contact) else { continue };
+            let mut kept = Vec::new();
+            for enrolment in inside.remove(&contact).unwrap_or_default() {
+                kept.extend(self.resume(&enrolment)?);
+            }
+            let alarm = alarms.get(&contact).cloned().unwrap_or_default();
+            let again = agenda.iter().any(|happening| happening.event.kind == timers::TIMERS_CHECKED);
+            let own = carts.remove(&contact).unwrap_or_default();
+            let mut actor =
+                Actor::new(person, kept, past.remove(&contact).unwrap_or_default(), alarm, agenda, rang);
+            if again {
+                actor.set_carts(&own, scene);
+            }
+            actor.open(scene, &own);
+            actors.push(actor);
+        }
+        Ok(actors)
+    }
+
+    /// What all journeys at work read of a contact.
+    fn reads(&self) -> Reads {
+        let mut all = Reads::default();
+        for live in &self.ground.book.journeys {
+            let reads = live.rules.journey.reads;
+            all.totals |= reads.totals;
+            all.rfm |= reads.rfm;
+            all.suppressions |= reads.suppressions;
+            all.sends |= reads.sends;
+            all.push |= reads.push;
+        }
+        all
+    }
+
+    /// An enrolment of a version that the book has; of one that cannot be compiled any more it waits.
+    fn resume(&self, enrolment: &LiveEnrolment) -> Result<Option<Inside>> {
+        let Some(journey) = self.ground.book.of_run(enrolment.run) else { return Ok(None) };
+        let Some(state) = &enrolment.state else { return Ok(None) };
+        let run = Run::resume(journey::Person::default(), state).ok_or_else(|| StoreError::Inconsistent {
+            table: "enrolments",
+            row: format!("{}, {}, {}", enrolment.contact, enrolment.run, enrolment.ordinal),
+            why: "the state does not read back".into(),
+        })?;
+        Ok(Some(Inside { journey: Arc::clone(journey), run, fresh: false, touched: false }))
+    }
+
+    /// Earlier enrolments of those whom an event might bring into a journey.
+    async fn past(
+        &self,
+        agendas: &BTreeMap<ContactId, (Vec<Happening>, bool)>,
+    ) -> Result<HashMap<ContactId, Vec<(Slug, LiveEnrolment)>>> {
+        let mut all: HashMap<ContactId, Vec<(Slug, LiveEnrolment)>> = HashMap::new();
+        for live in self.ground.book.journeys.iter().filter(|live| live.open) {
+            let journey = &live.rules.journey;
+            let by_timer = journey.triggers.iter().any(|listener| {
+                matches!(
+                    listener.on,
+                    journey::entry::On::CartAbandoned { .. } | journey::entry::On::Date(_)
+                )
+            });
+            let starts = |event: &Event| {
+                if journey.triggers.is_empty() {
+                    super::enter::joins(&journey.audience, event)
+                } else {
+                    journey.starters(&event.kind).any(|(_, listener)| listener.on.means(event))
+                }
+            };
+            let contacts: Vec<ContactId> = agendas
+                .iter()
+                .filter(|(_, (agenda, rang))| (*rang && by_timer) || agenda.iter().any(|h| starts(&h.event)))
+                .map(|(contact, _)| *contact)
+                .collect();
+            if contacts.is_empty() {
+                continue;
+            }
+            for enrolment in self.store.load_past(journey.slug.clone(), contacts).await? {
+                all.entry(enrolment.contact).or_default().push((journey.slug.clone(), enrolment));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The open carts of those whose timer for a cart rang, or whose timers are made anew.
+    async fn carts(
+        &self,
+        agendas: &BTreeMap<ContactId, (Vec<Happening>, bool)>,
+        alarms: &HashMap<ContactId, Alarm>,
+    ) -> Result<HashMap<ContactId, Vec<Cart>>> {
+        let contacts: Vec<ContactId> = agendas
+            .iter()
+            .filter(|(contact, (agenda, rang))| {
+                (*rang && alarms.get(contact).is_some_and(|alarm| !alarm.timers.is_empty()))
+                    || agenda.iter().any(|happening| happening.event.kind == timers::TIMERS_CHECKED)
+            })
+            .map(|(contact, _)| *contact)
+            .collect();
+        let mut carts: HashMap<ContactId, Vec<Cart>> = HashMap::new();
+        if !contacts.is_empty() {
+            for cart in self.store.load_open_carts(contacts).await? {
+                carts.entry(cart.contact).or_default().push(cart);
+            }
+        }
+        Ok(carts)
+    }
+
+    /// Answers what the actors need, by kind.
+    async fn answer(
+        &self,
+        actors: &mut [Actor],
+        needs: Vec<(usize, Vec<Need>)>,
+        scene: &Scene<'_>,
+        lease: &mut Lease,
+    ) -> Result<()> {
+        self.conditions(actors, &needs, scene).await?;
+        self.coupons(actors, &needs, lease).await?;
+        self.memberships(actors, &needs).await?;
+        let mut needs: HashMap<usize, Vec<Need>> = needs.into_iter().collect();
+        let mut asking: Vec<load::Asking<'_>> = Vec::with_capacity(needs.len());
+        for (place, actor) in actors.iter_mut().enumerate() {
+            let Some(needs) = needs.remove(&place) else { continue };
+            if let Some((run, live)) = actor.running() {
+                asking.push(load::Asking { run, journey: &live.rules.journey, needs });
+            }
+        }
+        load::answer(self.store, &self.ground.shelf.catalogue, self.now, &mut asking).await
+    }
+
+    /// Conditions about histories.
+    async fn conditions(
+        &self,
+        actors: &mut [Actor],
+        needs: &[(usize, Vec<Need>)],
+        scene: &Scene<'_>,
+    ) -> Result<()> {
+        let asked: Vec<(usize, u16)> = needs
+            .iter()
+            .flat_map(|(place, needs)| {
+                needs.iter().filter_map(|need| match need {
+                    Need::Condition(condition) => Some((*place, *condition)),
+                    _ => None,
+                })
+            })
+            .collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let holds = {
+            let running: Vec<_> =
+                asked.iter().filter_map(|(place, n)| Some((actors[*place].goes_on()?, *n))).collect();
+            let worlds: Vec<_> = running.iter().map(|((_, live), _)| scene.world(live)).collect();
+            let data: Vec<_> =
+                running.iter().zip(&worlds).map(|(((run, _), _), world)| run.data(world)).collect();
+            let asks: Vec<conditions::Ask<'_>> = running
+                .iter()
+                .zip(&data)
+                .map(|(((run, live), n), data)| conditions::Ask {
+                    condition: &live.rules.journey.conditions[usize::from(*n)],
+                    contact: run.person().contact.id,
+                    person: Some(run.person()),
+                    data,
+                })
+                .collect();
+            let ground = self.ground;
+            conditions::answer(self.store, &ground.workspace, &ground.shelf.catalogue, &asks, self.now).await?
+        };
+        for ((place, condition), holds) in asked.into_iter().zip(holds) {
+            if let Some((run, _)) = actors[place].running() {
+                run.answers().set_condition(condition, holds);
+            }
+        }
+        Ok(())
+    }
+
+    /// Codes of coupon sets.
+    async fn coupons(
+        &self,
+        actors: &mut [Actor],
+        needs: &[(usize, Vec<Need>)],
+        lease: &mut Lease,
+    ) -> Result<()> {
+        let mut asked: Vec<(usize, CouponNeed)> = Vec::new();
+        for (place, needs) in needs {
+            asked.extend(needs.iter().filter_map(|need| match need {
+                Need::Coupon(need) => Some((*place, *need)),
+                _ => None,
+            }));
+        }
+        let mut asks = Vec::with_capacity(asked.len());
+        for (place, need) in &asked {
+            let Some((run, live)) = actors[*place].goes_on() else { continue };
+            let set = live.rules.journey.coupons[usize::from(need.set)].clone();
+            asks.push(CouponAsk { contact: run.person().contact.id, set, reuse: need.reuse });
+        }
+        let found = lease.answer(self.store, asks, self.now).await?;
+        for ((place, need), coupon) in asked.into_iter().zip(found) {
+            if let Some((run, _)) = actors[place].running() {
+                run.answers().set_coupon(need, coupon);
+            }
+        }
+        Ok(())
+    }
+
+    /// Membership of segments that are not watched.
+    async fn memberships(&self, actors: &mut [Actor], needs: &[(usize, Vec<Need>)]) -> Result<()> {
+        let asks = |needs: &[Need]| needs.iter().any(|need| matches!(need, Need::Member(_)));
+        let places: Vec<usize> =
+            needs.iter().filter(|(_, needs)| asks(needs)).map(|(place, _)| *place).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let ids = places.iter().map(|place| actors[*place].contact).collect();
+        let known: Vec<HashSet<Slug>> =
+            self.store.load_memberships(ids).await?.into_iter().map(HashSet::from_iter).collect();
+        for (place, known) in places.into_iter().zip(known) {
+            let Some((run, live)) = actors[place].running() else { continue };
+            for (slot, slug) in live.rules.journey.segments.iter().enumerate() {
+                run.answers().set_member(slot as u16, known.contains(slug));
+            }
+        }
+        Ok(())
+    }
+
+    /// What an actor came to, put into the commit.
+    fn take_over(&self, actor: Actor, commit: &mut StepCommit, stepped: &mut Stepped) {
+        let (contact, causes) = (actor.contact, actor.causes);
+        let (left, alarm) = actor.finish();
+        commit.alarms.extend(alarm.map(|alarm| (contact, alarm)));
+        for left in left {
+            stepped.steps += left.finished.effects.trace.len() as u64;
+            self.enrolment(contact, left, causes, commit, stepped);
+        }
+    }
+
+    fn enrolment(
+        &self,
+        contact: ContactId,
+        left: Left,
+        causes: u8,
+        commit: &mut StepCommit,
+        stepped: &mut Stepped,
+    ) {
+        let Left { journey: live, entry, fresh, stays, finished } = left;
+        let (journey, run) = (&live.rules.journey, live.record.run);
+        let effects = finished.effects;
+        let mut counts = Counts::default();
+        counts.add(&effects.trace);
+        commit.counts.extend(report::deltas(journey, &counts).into_iter().map(|delta| (run, delta)));
+        for message in effects.messages {
+            commit.messages.extend(outbox(&live, contact, entry.ordinal, message, self.now));
+        }
+        for assigned in effects.coupons {
+            commit.coupons.push(CouponUse {
+                set: journey.coupons[usize::from(assigned.set)].clone(),
+                code: assigned.code,
+                contact,
+                run,
+                ordinal: entry.ordinal,
+                node: journey.node(assigned.node).id.clone(),
+            });
+        }
+        for node in effects.passed {
+            commit.passages.push((contact, journey.slug.clone(), journey.node(node).id.clone(), 1));
+        }
+        let mut raised: Vec<(Event, bool)> = Vec::new();
+        let event = |kind: &str, properties| Event {
+            contact,
+            at: self.now,
+            received_at: self.now,
+            kind: kind.to_owned(),
+            message_id: None,
+            properties,
+        };
+        let mut fields: Vec<&str> = effects.changes.iter().map(|change| change.field.as_str()).collect();
+        if !effects.lists.is_empty() {
+            fields.push("lists");
+        }
+        if !fields.is_empty() {
+            let properties = [("fields".to_owned(), json!(fields))].into_iter().collect();
+            raised.push((event(kind::CONTACT_UPDATED, properties), false));
+        }
+        for one in effects.raised {
+            raised.push((event(&one.kind, one.properties), one.kind != kind::JOURNEY_ENTRY));
+        }
+        for (event, stored) in raised {
+            if causes + 1 >= CAUSES_MAX {
+                stepped.dropped += 1;
+            } else {
+                commit.inputs.push(NewInput { event, causes: causes + 1, stored });
+            }
+        }
+        let change = |change: journey::Change| FieldChange {
+            field: change.field,
+            before: change.before,
+            after: change.after,
+        };
+        if !effects.changes.is_empty() {
+            commit.changes.push((contact, effects.changes.into_iter().map(change).collect()));
+        }
+        commit.lists.extend(effects.lists.into_iter().map(|change| (contact, change.list, change.member)));
+        commit.enrolments.push(EnrolmentStep {
+            contact,
+            run,
+            ordinal: entry.ordinal,
+            key: fresh.then_some(entry.key),
+            trace: trace::encode(self.now, &effects.trace),
+            state: finished.kept,
+            goal_at: finished.goal_at,
+            stays: stays.into_iter().map(|node| journey.node(node).id.clone()).collect(),
+        });
+    }
+}
+
+/// A message as the outbox takes it.
+fn outbox(
+    live: &LiveJourney,
+    contact: ContactId,
+    ordinal: u32,
+    message: journey::Message,
+    now: Timestamp,
+) -> Option<OutboxMessage> {
+    let send = live.sends.get(usize::from(message.node))?.as_ref()?;
+    let run = u32::try_from(live.record.run).unwrap_or_default();
+    Some(OutboxMessage {
+        id: MessageId::derive(run, contact.0.unsigned_abs(), ordinal, &send.node, message.visit),
+        contact,
+        send: Arc::clone(send),
+        to: message.to,
+        locale: message.locale,
+        variables: message.variables,
+        decided_at: now,
+        not_before: message.not_before.unwrap_or(now),
+    })
+}
+
+/// Takes all actors as far as they go without the database; who needs what, by place.
+fn go_all(actors: &mut [Actor], scene: &Scene<'_>) -> Vec<(usize, Vec<Need>)> {
+    if actors.len() < PARALLEL_FROM {
+        let each = actors.iter_mut().enumerate();
+        return each.filter_map(|(place, actor)| Some((place, actor.go(scene)?))).collect();
+    }
+    let each = actors.par_iter_mut().enumerate();
+    each.filter_map(|(place, actor)| Some((place, actor.go(scene)?))).collect()
+}

@@ -1,0 +1,319 @@
+//! The loop: what is due is worked on in order of urgency, until nothing is; then it sleeps until the next alarm or a
+//! knock. Nothing polls.
+//!
+//! Order: inputs (in the order of their arrival), memberships that time changed, alarms, then one piece of what is for
+//! many: a wave, a nightly job. After each piece the inputs come first again, so that a job over a million contacts never
+//! delays what one contact waits for. Alarms ring only when the inputs that came before them are worked on: who bought a
+//! moment ago is not reminded of the cart.
+
+use std::{ops::AddAssign, sync::Arc, time::Duration};
+
+use journey::FrozenProducts;
+use model::{Clock, ContactId, Event, Timestamp};
+use storage::{
+    Result, Storage,
+    live::{Done, Input, Wave},
+};
+use tokio::sync::Notify;
+
+use super::{
+    Book, Ground, Shelf, coupons::Coupons, products,
+    step::{self, Stepped, Work},
+    watch::{Seen, Watch},
+};
+use crate::{catalogue, segments};
+
+/// Inputs that are worked on at once: their transaction takes about 20 ms.
+pub const INPUTS: usize = 1_000;
+/// Alarms and flips that are worked on at once.
+pub const ALARMS: usize = 1_000;
+/// Contacts of a wave that are worked on at once.
+pub const WAVE: usize = 1_000;
+/// How long the catalogue's snapshot is used before it is loaded again, in microseconds.
+pub const SHELF_MAX: i64 = 10 * Timestamp::MINUTE;
+/// The longest sleep: a clock that was set is noticed.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// What was worked on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Worked {
+    /// Inputs.
+    pub inputs: u64,
+    /// Alarms that rang.
+    pub alarms: u64,
+    /// Contacts of waves.
+    pub waves: u64,
+    /// Memberships that time changed.
+    pub flips: u64,
+    /// Jobs: a nightly scoring, a schedule's start, a catalogue that was loaded.
+    pub jobs: u64,
+    /// Steps taken by contacts.
+    pub steps: u64,
+    /// Messages decided.
+    pub messages: u64,
+    /// Inputs dropped because too many caused each other.
+    pub dropped: u64,
+}
+
+impl Worked {
+    /// Whether anything was done.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+
+    fn took(&mut self, stepped: Option<Stepped>) {
+        let stepped = stepped.unwrap_or_default();
+        self.steps += stepped.steps;
+        self.messages += stepped.messages;
+        self.dropped += stepped.dropped;
+    }
+}
+
+impl AddAssign for Worked {
+    fn add_assign(&mut self, other: Self) {
+        self.inputs += other.inputs;
+        self.alarms += other.alarms;
+        self.waves += other.waves;
+        self.flips += other.flips;
+        self.jobs += other.jobs;
+        self.steps += other.steps;
+        self.messages += other.messages;
+        self.dropped += other.dropped;
+    }
+}
+
+/// The living engine over one base. One process owns a base's engine.
+pub struct Engine<S> {
+    store: S,
+    ground: Ground,
+    watch: Watch,
+    pool: Arc<Coupons>,
+    rules_version: u64,
+    shelf_at: Timestamp,
+    knock: Arc<Notify>,
+}
+
+impl<S: Storage> Engine<S> {
+    /// Loads what batches share. Nothing is worked on yet.
+    ///
+    /// # Errors
+    /// What storage says; a stored segment or setting that cannot be read.
+    pub async fn open(store: S, now: Timestamp) -> Result<Self> {
+        let rules_version = super::book::rules_version(&store).await?;
+        let ground = ground(&store, now).await?;
+        let watch = Watch::load(&store, &ground).await?;
+        Ok(Self {
+            store,
+            ground,
+            watch,
+            pool: Coupons::new(),
+            rules_version,
+            shelf_at: now,
+            knock: Arc::new(Notify::new()),
+        })
+    }
+
+    /// Wakes the loop: something was committed that it should look at.
+    #[must_use]
+    pub fn knocker(&self) -> Arc<Notify> {
+        Arc::clone(&self.knock)
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub const fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// When something is due next, if nothing else happens: now, when inputs wait.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        if !self.store.take_inputs(i64::MAX, 1).await?.is_empty() || !self.store.load_waves().await?.is_empty() {
+            return Ok(Some(now));
+        }
+        let alarm = self.store.next_alarm().await?;
+        let job = super::jobs::next(&self.store, &self.ground, now).await?;
+        Ok([alarm, job].into_iter().flatten().min())
+    }
+
+    /// Works until nothing is due at `now`.
+    ///
+    /// # Errors
+    /// What storage says; what was committed before stays.
+    pub async fn settle(&mut self, now: Timestamp) -> Result<Worked> {
+        let mut all = Worked::default();
+        loop {
+            let worked = self.turn(now).await?;
+            if !worked.any() {
+                return Ok(all);
+            }
+            all += worked;
+        }
+    }
+
+    /// Works until `stop` is told, sleeping while nothing is due.
+    ///
+    /// # Errors
+    /// What storage says; what was committed before stays.
+    pub async fn run(&mut self, clock: &dyn Clock, stop: &Notify, told: &(dyn Fn(Worked) + Send + Sync)) -> Result<()> {
+        loop {
+            let now = clock.now();
+            let worked = self.turn(now).await?;
+            if worked.any() {
+                told(worked);
+                continue;
+            }
+            let sleep = match self.next_due(now).await? {
+                None => SLEEP_MAX,
+                Some(due) => Duration::from_micros(due.since(clock.now()).max(0).unsigned_abs()).min(SLEEP_MAX),
+            };
+            tokio::select! {
+                () = stop.notified() => return Ok(()),
+                () = self.knock.notified() => {}
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+    }
+
+    /// One turn: everything urgent that is due at `now`, then one piece of what is for many.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn turn(&mut self, now: Timestamp) -> Result<Worked> {
+        let mut worked = Worked::default();
+        self.refresh(now, &mut worked).await?;
+        self.inputs(now, &mut worked).await?;
+        self.flips(now, &mut worked).await?;
+        self.alarms(now, &mut worked).await?;
+        if !worked.any() {
+            self.wave(now, &mut worked).await?;
+        }
+        if !worked.any() && super::jobs::run(&self.store, &self.ground, &mut self.watch, now).await? {
+            worked.jobs += 1;
+        }
+        Ok(worked)
+    }
+
+    /// Loads the rules again when somebody changed them, and the catalogue now and then.
+    async fn refresh(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
+        let version = super::book::rules_version(&self.store).await?;
+        if version != self.rules_version {
+            self.ground = ground(&self.store, now).await?;
+            self.watch = Watch::load(&self.store, &self.ground).await?;
+            self.rules_version = version;
+            self.shelf_at = now;
+            worked.jobs += 1;
+        } else if now.since(self.shelf_at).abs() >= SHELF_MAX {
+            self.ground.shelf = Arc::new(shelf(&self.store, &self.ground.book, now).await?);
+            self.shelf_at = now;
+        }
+        Ok(())
+    }
+
+    /// The inputs that are there now; those that they cause come with the next turn.
+    async fn inputs(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
+        let until = self.store.last_input().await?;
+        loop {
+            let inputs = self.store.take_inputs(until, INPUTS).await?;
+            let taken = inputs.len();
+            if taken == 0 {
+                return Ok(());
+            }
+            let seen = self.watch.see(&self.store, &self.ground, &inputs, now).await?;
+            let waves = products::waves(&self.store, &self.ground, &inputs, now).await?;
+            let done = Done::Inputs(inputs.iter().map(|input| input.no).collect());
+            let happened = inputs.into_iter().map(|Input { event, causes, .. }| (event, causes)).collect();
+            let work = Work { happened, rang: Vec::new(), waves };
+            worked.took(self.step(&work, seen, done, now).await?);
+            worked.inputs += taken as u64;
+            if taken < INPUTS {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn flips(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
+        let due = self.store.load_due_flips(now, ALARMS).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        worked.flips += due.len() as u64;
+        let seen = self.watch.flip(&self.store, &self.ground, due, now).await?;
+        worked.took(self.step(&Work::default(), seen, Done::Alarms, now).await?);
+        Ok(())
+    }
+
+    async fn alarms(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
+        let rang = self.store.due_alarms(now, ALARMS).await?;
+        if rang.is_empty() {
+            return Ok(());
+        }
+        worked.alarms += rang.len() as u64;
+        let work = Work { rang, ..Work::default() };
+        worked.took(self.step(&work, Seen::default(), Done::Alarms, now).await?);
+        Ok(())
+    }
+
+    /// The next contacts of the first wave.
+    async fn wave(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
+        let Some(wave) = self.store.load_waves().await?.into_iter().next() else { return Ok(()) };
+        let Wave { no, event, causes, contacts, checkpoint } = wave;
+        let behind = contacts.range(checkpoint.0.unsigned_abs() + 1..);
+        let chunk: Vec<ContactId> = behind.take(WAVE).map(|id| ContactId(id.cast_signed())).collect();
+        let to = chunk.last().copied().unwrap_or(ContactId(i64::MAX));
+        let happened = chunk.iter().map(|contact| (Event { contact: *contact, ..event.clone() }, causes)).collect();
+        let done = Done::Wave { no, from: checkpoint, to };
+        let work = Work { happened, ..Work::default() };
+        worked.took(self.step(&work, Seen::default(), done, now).await?);
+        worked.waves += chunk.len().max(1) as u64;
+        Ok(())
+    }
+
+    async fn step(&mut self, work: &Work, seen: Seen, done: Done, now: Timestamp) -> Result<Option<Stepped>> {
+        let stepped = step::step(&self.store, &self.ground, &self.watch, &self.pool, work, &seen, done, now).await;
+        if matches!(&stepped, Ok(Some(_))) {
+            self.watch.committed(&seen);
+        }
+        stepped
+    }
+}
+
+/// Loads what batches share.
+///
+/// # Errors
+/// What storage says; a stored segment or setting that cannot be read.
+pub async fn ground<S: Storage>(store: &S, now: Timestamp) -> Result<Ground> {
+    let book = Arc::new(Book::load(store).await?);
+    let workspace = Arc::new(segments::Workspace::load(store).await?);
+    let defaults = workspace
+        .schema
+        .fields
+        .values()
+        .filter_map(|field| Some((field.slug.to_string(), field.default.clone()?)))
+        .collect();
+    let sending = store.load_setting(policy::SETTING.to_owned()).await?;
+    let sending = match sending {
+        Some(json) => policy::SendingRules::from_json(&json).map_err(segments::first)?,
+        None => policy::SendingRules::default(),
+    };
+    let shelf = Arc::new(shelf(store, &book, now).await?);
+    let zone = workspace.zone.clone();
+    Ok(Ground { book, workspace, shelf, defaults: Arc::new(defaults), sending: Arc::new(sending), zone })
+}
+
+/// The catalogue, as far back as the journeys at work look.
+async fn shelf<S: Storage>(store: &S, book: &Book, now: Timestamp) -> Result<Shelf> {
+    let longest = |period: &model::Period| {
+        period.micros.saturating_add(i64::from(period.months).saturating_mul(31 * Timestamp::DAY))
+    };
+    let periods = book.journeys.iter().map(|live| live.rules.journey.figures_period());
+    let catalogue = catalogue::load(store, now, periods.max_by_key(longest).unwrap_or_default()).await?;
+    let currency = match store.load_setting(storage::settings::key::CURRENCY.to_owned()).await? {
+        Some(serde_json::Value::String(code)) => model::Currency::parse(&code)?,
+        _ => model::Currency::EUR,
+    };
+    Ok(Shelf { frozen: FrozenProducts::new(&catalogue, currency), catalogue })
+}
