@@ -60,7 +60,7 @@ pub(crate) struct Scene<'a> {
     /// The instant.
     pub now: Timestamp,
     /// Whether a contact is in a segment, with the batch's own moves.
-    pub members: &'a (dyn Fn(&str, ContactId) -> Option<bool> + Sync),
+    pub members: super::step::Members<'a>,
 }
 
 impl Scene<'_> {
@@ -102,8 +102,6 @@ pub(crate) struct Actor {
     active: Option<usize>,
     timers: Timers,
     alarm: Alarm,
-    /// Timers that rang and need the contact's carts to be looked at.
-    pub carts_due: Vec<timers::Timer>,
     /// How many causes came before what this batch raises.
     pub causes: u8,
 }
@@ -130,7 +128,6 @@ impl Actor {
             active: None,
             timers: Timers::from_bytes(&alarm.timers),
             alarm,
-            carts_due: Vec::new(),
             causes,
         }
     }
@@ -168,7 +165,8 @@ impl Actor {
                 let inside = &mut self.inside[place];
                 match advance(&mut inside.run, &scene.world(&inside.journey)) {
                     Progress::Needs(needs) => {
-                        let open = answer_members(&mut inside.run, &inside.journey, needs, self.contact, scene);
+                        let open =
+                            answer_members(&mut inside.run, &inside.journey, needs, self.contact, scene);
                         if !open.is_empty() {
                             return Some(open);
                         }
@@ -204,11 +202,12 @@ impl Actor {
         self.set_timers(event, scene);
         let just_before = event.received_at.min(scene.now).plus(-1);
         for place in 0..self.inside.len() {
-            let world = scene.world(&self.inside[place].journey);
+            let live = Arc::clone(&self.inside[place].journey);
+            let world = scene.world(&live);
             let inside = &mut self.inside[place];
             inside.run.lend(std::mem::take(&mut self.person));
             let rang = inside.run.ring(just_before);
-            let released = event.kind == super::RESUMED && inside.run.release(&inside.journey.rules.journey);
+            let released = event.kind == super::RESUMED && inside.run.release(&live.rules.journey);
             let heard = inside.run.hear(event, &world);
             self.person = inside.run.give_back();
             let inside = &self.inside[place];
@@ -233,13 +232,12 @@ impl Actor {
             return;
         }
         let exits = &inside.journey.rules.journey.exits;
-        let by = exits
-            .iter()
-            .find(|exit| self.concerns(exit, event, &inside.run, scene))
-            .map(|exit| match exit.on {
+        let by = exits.iter().find(|exit| self.concerns(exit, event, &inside.run, scene)).map(|exit| {
+            match exit.on {
                 On::SegmentEntered(_) | On::SegmentExited(_) => Leaving::ExitSegment,
                 _ => Leaving::ExitEvent,
-            });
+            }
+        });
         if let Some(why) = by {
             let goal = inside.journey.rules.journey.goal.as_ref();
             let reached = goal.is_some_and(|goal| self.concerns(&goal.listener, event, &inside.run, scene));
@@ -352,7 +350,9 @@ impl Actor {
                 What::Cart { cart, changed_at, after } => {
                     let found = carts.iter().find(|open| open.external_id == cart);
                     let still = found.filter(|open| {
-                        open.updated_at == changed_at && !open.purchased && open.lines.iter().any(|l| l.quantity > 0)
+                        open.updated_at == changed_at
+                            && !open.purchased
+                            && open.lines.iter().any(|l| l.quantity > 0)
                     });
                     let catalogue = &scene.ground.shelf.catalogue;
                     still.map(|cart| {
@@ -361,12 +361,24 @@ impl Actor {
                 }
                 What::Date { journey, trigger, day } => {
                     renew_dates = true;
-                    let live = scene.ground.book.journeys.iter().rfind(|l| l.open && l.rules.journey.slug == journey);
-                    let on = live.and_then(|live| Some(&live.rules.journey.triggers.get(usize::from(trigger))?.on));
+                    let live = scene
+                        .ground
+                        .book
+                        .journeys
+                        .iter()
+                        .rfind(|l| l.open && l.rules.journey.slug == journey);
+                    let on = live
+                        .and_then(|live| Some(&live.rules.journey.triggers.get(usize::from(trigger))?.on));
                     match on {
                         Some(On::Date(date)) => {
-                            let mut event =
-                                timers::date_reached(&journey, trigger, &date.field, day, timer.due, scene.now);
+                            let mut event = timers::date_reached(
+                                &journey,
+                                trigger,
+                                &date.field,
+                                day,
+                                timer.due,
+                                scene.now,
+                            );
                             event.contact = self.contact;
                             Some(event)
                         }

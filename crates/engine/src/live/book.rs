@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use model::{Problems, Slug};
+use model::{Problems, Slug, event::kind};
 use serde_json::json;
 use storage::{
     Result,
@@ -202,6 +202,11 @@ fn kinds(journey: &journey::Journey) -> BTreeSet<String> {
     let listeners = journey.triggers.iter().chain(&journey.exits);
     let listeners = listeners.chain(journey.goal.iter().map(|goal| &goal.listener));
     let mut kinds: BTreeSet<String> = listeners.map(|listener| listener.on.event_kind().to_owned()).collect();
+    if journey.triggers.is_empty() && journey.audience.source != journey::document::Source::Existing {
+        // Newcomers join by coming, by changing, or by entering the segment that is the audience.
+        let joins = [kind::CONTACT_CREATED, kind::CONTACT_UPDATED, kind::SEGMENT_ENTERED];
+        kinds.extend(joins.map(str::to_owned));
+    }
     for node in &journey.nodes {
         kinds.extend(node.step.listens());
     }

@@ -81,7 +81,9 @@ async fn suppressed<S: Storage>(
     for (place, contact) in contacts.iter().enumerate() {
         let addresses = [(Channel::Email, &contact.email), (Channel::Sms, &contact.phone)];
         for (channel, address) in addresses {
-            asked.extend(address.as_deref().map(|address| (place, channel, AddressHash::of(channel, address))));
+            asked.extend(
+                address.as_deref().map(|address| (place, channel, AddressHash::of(channel, address))),
+            );
         }
     }
     let hashes = asked.iter().map(|(_, _, hash)| *hash).collect();

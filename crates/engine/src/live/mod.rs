@@ -14,8 +14,8 @@ mod enter;
 pub(crate) mod load;
 pub mod step;
 pub mod timers;
-pub mod work;
 pub mod watch;
+pub mod work;
 
 use std::sync::Arc;
 

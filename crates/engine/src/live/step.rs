@@ -17,7 +17,10 @@ use serde_json::json;
 use storage::{
     Result, Storage, StoreError,
     journeys::FieldChange,
-    live::{Alarm, CAUSES_MAX, CouponUse, Done, EnrolmentStep, LiveEnrolment, NewInput, NewWave, StepCommit, StepOutcome},
+    live::{
+        Alarm, CAUSES_MAX, CouponUse, Done, EnrolmentStep, LiveEnrolment, NewInput, NewWave, StepCommit,
+        StepOutcome,
+    },
     outbox::OutboxMessage,
 };
 
@@ -77,7 +80,8 @@ pub async fn step<S: Storage>(
 ) -> Result<Option<Stepped>> {
     for _ in 0..TRIES {
         let mut lease = pool.begin();
-        let batch = Batch { store, ground, watch, seen, now };
+        let members = |slug: &str, contact: ContactId| watch.is_member_after(seen, slug, contact);
+        let batch = Batch { store, ground, members: &members, seen, now };
         let (commit, mut stepped) = batch.compute(work, done.clone(), &mut lease).await?;
         let uses = commit.coupons.clone();
         storage::fault::point("live.before_commit");
@@ -99,10 +103,14 @@ pub async fn step<S: Storage>(
 struct Batch<'a, S> {
     store: &'a S,
     ground: &'a Ground,
-    watch: &'a Watch,
+    /// Whether a contact is in a segment, with the batch's own moves.
+    members: Members<'a>,
     seen: &'a Seen,
     now: Timestamp,
 }
+
+/// Answers whether a contact is in a segment; none: the database knows.
+pub type Members<'a> = &'a (dyn Fn(&str, ContactId) -> Option<bool> + Sync);
 
 impl<S: Storage> Batch<'_, S> {
     async fn compute(&self, work: &Work, done: Done, lease: &mut Lease) -> Result<(StepCommit, Stepped)> {
@@ -115,12 +123,7 @@ impl<S: Storage> Batch<'_, S> {
         if agendas.is_empty() {
             return Ok((commit, stepped));
         }
-        let moved = self.seen.answers();
-        let members = |slug: &str, contact: ContactId| {
-            let here = moved.get(slug).and_then(|answers| answers.get(&contact)).copied();
-            here.or_else(|| self.watch.is_member(slug, contact))
-        };
-        let scene = Scene { ground: self.ground, now: self.now, members: &members };
+        let scene = Scene { ground: self.ground, now: self.now, members: self.members };
         let mut actors = self.load(agendas, &scene).await?;
         loop {
             let needs = go_all(&mut actors, &scene);
@@ -235,10 +238,7 @@ impl<S: Storage> Batch<'_, S> {
         for live in self.ground.book.journeys.iter().filter(|live| live.open) {
             let journey = &live.rules.journey;
             let by_timer = journey.triggers.iter().any(|listener| {
-                matches!(
-                    listener.on,
-                    journey::entry::On::CartAbandoned { .. } | journey::entry::On::Date(_)
-                )
+                matches!(listener.on, journey::entry::On::CartAbandoned { .. } | journey::entry::On::Date(_))
             });
             let starts = |event: &Event| {
                 if journey.triggers.is_empty() {
@@ -343,7 +343,8 @@ impl<S: Storage> Batch<'_, S> {
                 })
                 .collect();
             let ground = self.ground;
-            conditions::answer(self.store, &ground.workspace, &ground.shelf.catalogue, &asks, self.now).await?
+            conditions::answer(self.store, &ground.workspace, &ground.shelf.catalogue, &asks, self.now)
+                .await?
         };
         for ((place, condition), holds) in asked.into_iter().zip(holds) {
             if let Some((run, _)) = actors[place].running() {
@@ -438,6 +439,7 @@ impl<S: Storage> Batch<'_, S> {
                 run,
                 ordinal: entry.ordinal,
                 node: journey.node(assigned.node).id.clone(),
+                expires_at: assigned.expires_at,
             });
         }
         for node in effects.passed {

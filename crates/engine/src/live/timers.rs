@@ -83,7 +83,8 @@ impl Timers {
 
     /// Takes out those that ring until `now`, the earliest first.
     pub fn ring(&mut self, now: Timestamp) -> Vec<Timer> {
-        let (mut due, later) = std::mem::take(&mut self.0).into_iter().partition::<Vec<_>, _>(|t| t.due <= now);
+        let (mut due, later) =
+            std::mem::take(&mut self.0).into_iter().partition::<Vec<_>, _>(|t| t.due <= now);
         self.0 = later;
         due.sort_by_key(|timer| timer.due);
         due
@@ -107,13 +108,22 @@ impl Timers {
     }
 
     /// Sets the timers of all date triggers, for the first moment after `now`.
-    pub fn set_dates(&mut self, field: impl Fn(&str) -> Option<Value>, own: &Zone, shop: &Zone, now: Timestamp, book: &Book) {
+    pub fn set_dates(
+        &mut self,
+        field: impl Fn(&str) -> Option<Value>,
+        own: &Zone,
+        shop: &Zone,
+        now: Timestamp,
+        book: &Book,
+    ) {
         self.0.retain(|timer| !matches!(timer.what, What::Date { .. }));
         for live in book.journeys.iter().filter(|live| live.open) {
             for (place, listener) in live.rules.journey.triggers.iter().enumerate() {
                 let On::Date(trigger) = &listener.on else { continue };
                 let zone = if trigger.contact_zone { own } else { shop };
-                let Some(day) = field(&trigger.field).as_ref().and_then(|value| day_of(value, zone)) else { continue };
+                let Some(day) = field(&trigger.field).as_ref().and_then(|value| day_of(value, zone)) else {
+                    continue;
+                };
                 let Some((due, day)) = next(trigger, day, zone, now) else { continue };
                 let journey = live.rules.journey.slug.clone();
                 self.0.push(Timer { due, what: What::Date { journey, trigger: place as u16, day } });
@@ -229,7 +239,14 @@ fn amount(amount: model::Amount) -> Json {
 
 /// The event of a date that has come near.
 #[must_use]
-pub fn date_reached(journey: &Slug, trigger: u16, field: &str, day: i32, at: Timestamp, now: Timestamp) -> Event {
+pub fn date_reached(
+    journey: &Slug,
+    trigger: u16,
+    field: &str,
+    day: i32,
+    at: Timestamp,
+    now: Timestamp,
+) -> Event {
     let date = civil_day(day).map(|date| date.to_string()).unwrap_or_default();
     let properties = [
         (JOURNEY, json!(journey.as_str())),
@@ -253,7 +270,9 @@ pub fn is_for(event: &Event, journey: &Slug, trigger: usize, on: &On) -> bool {
     let number = |name: &str| event.properties.get(name).and_then(Json::as_i64);
     let text = |name: &str| event.properties.get(name).and_then(Json::as_str);
     match on {
-        On::CartAbandoned { after } => number(AFTER).is_none_or(|seconds| seconds == after / Timestamp::SECOND),
+        On::CartAbandoned { after } => {
+            number(AFTER).is_none_or(|seconds| seconds == after / Timestamp::SECOND)
+        }
         On::Api => text(JOURNEY) == Some(journey.as_str()),
         On::Date(_) | On::Schedule(_) | On::PriceDrop(_) | On::BackInStock(_) | On::LowStock(_) => {
             text(JOURNEY).is_none_or(|slug| slug == journey.as_str())
@@ -287,17 +306,59 @@ mod tests {
             (trigger(0, true), "1980-01-15", &paris, "2026-01-10T00:00:00Z", Some("2026-01-15T08:00:00Z")),
             (trigger(0, true), "1980-07-15", &paris, "2026-01-10T00:00:00Z", Some("2026-07-15T07:00:00Z")),
             // Past this year: the next.
-            (trigger(0, true), "1980-01-05", &Zone::UTC, "2026-01-10T00:00:00Z", Some("2027-01-05T09:00:00Z")),
+            (
+                trigger(0, true),
+                "1980-01-05",
+                &Zone::UTC,
+                "2026-01-10T00:00:00Z",
+                Some("2027-01-05T09:00:00Z"),
+            ),
             // This very moment has rung.
-            (trigger(0, true), "1980-01-10", &Zone::UTC, "2026-01-10T09:00:00Z", Some("2027-01-10T09:00:00Z")),
+            (
+                trigger(0, true),
+                "1980-01-10",
+                &Zone::UTC,
+                "2026-01-10T09:00:00Z",
+                Some("2027-01-10T09:00:00Z"),
+            ),
             // Before the date, across the end of the year.
-            (trigger(-10, true), "1980-01-05", &Zone::UTC, "2026-12-20T00:00:00Z", Some("2026-12-26T09:00:00Z")),
-            (trigger(10, true), "1980-12-28", &Zone::UTC, "2027-01-01T00:00:00Z", Some("2027-01-07T09:00:00Z")),
+            (
+                trigger(-10, true),
+                "1980-01-05",
+                &Zone::UTC,
+                "2026-12-20T00:00:00Z",
+                Some("2026-12-26T09:00:00Z"),
+            ),
+            (
+                trigger(10, true),
+                "1980-12-28",
+                &Zone::UTC,
+                "2027-01-01T00:00:00Z",
+                Some("2027-01-07T09:00:00Z"),
+            ),
             // 29 February.
-            (trigger(0, true), "1980-02-29", &Zone::UTC, "2026-01-10T00:00:00Z", Some("2026-02-28T09:00:00Z")),
-            (trigger(0, true), "1980-02-29", &Zone::UTC, "2028-01-10T00:00:00Z", Some("2028-02-29T09:00:00Z")),
+            (
+                trigger(0, true),
+                "1980-02-29",
+                &Zone::UTC,
+                "2026-01-10T00:00:00Z",
+                Some("2026-02-28T09:00:00Z"),
+            ),
+            (
+                trigger(0, true),
+                "1980-02-29",
+                &Zone::UTC,
+                "2028-01-10T00:00:00Z",
+                Some("2028-02-29T09:00:00Z"),
+            ),
             // Once.
-            (trigger(3, false), "2026-01-10", &Zone::UTC, "2026-01-10T00:00:00Z", Some("2026-01-13T09:00:00Z")),
+            (
+                trigger(3, false),
+                "2026-01-10",
+                &Zone::UTC,
+                "2026-01-10T00:00:00Z",
+                Some("2026-01-13T09:00:00Z"),
+            ),
             (trigger(3, false), "2026-01-10", &Zone::UTC, "2026-01-13T09:00:00Z", None),
         ] {
             let next = next(&trigger, day(date), zone, at(now)).map(|(at, _)| at);

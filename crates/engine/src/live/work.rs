@@ -17,7 +17,8 @@ use storage::{
 use tokio::sync::Notify;
 
 use super::{
-    Book, Ground, Shelf, coupons::Coupons, products,
+    Book, Ground, Shelf,
+    coupons::Coupons,
     step::{self, Stepped, Work},
     watch::{Seen, Watch},
 };
@@ -102,7 +103,7 @@ impl<S: Storage> Engine<S> {
     pub async fn open(store: S, now: Timestamp) -> Result<Self> {
         let rules_version = super::book::rules_version(&store).await?;
         let ground = ground(&store, now).await?;
-        let watch = Watch::load(&store, &ground).await?;
+        let watch = Watch::load(&store, &ground.workspace).await?;
         Ok(Self {
             store,
             ground,
@@ -131,12 +132,13 @@ impl<S: Storage> Engine<S> {
     /// # Errors
     /// What storage says.
     pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
-        if !self.store.take_inputs(i64::MAX, 1).await?.is_empty() || !self.store.load_waves().await?.is_empty() {
+        if !self.store.take_inputs(i64::MAX, 1).await?.is_empty()
+            || !self.store.load_waves().await?.is_empty()
+        {
             return Ok(Some(now));
         }
         let alarm = self.store.next_alarm().await?;
-        let job = super::jobs::next(&self.store, &self.ground, now).await?;
-        Ok([alarm, job].into_iter().flatten().min())
+        Ok(alarm)
     }
 
     /// Works until nothing is due at `now`.
@@ -158,7 +160,12 @@ impl<S: Storage> Engine<S> {
     ///
     /// # Errors
     /// What storage says; what was committed before stays.
-    pub async fn run(&mut self, clock: &dyn Clock, stop: &Notify, told: &(dyn Fn(Worked) + Send + Sync)) -> Result<()> {
+    pub async fn run(
+        &mut self,
+        clock: &dyn Clock,
+        stop: &Notify,
+        told: &(dyn Fn(Worked) + Send + Sync),
+    ) -> Result<()> {
         loop {
             let now = clock.now();
             let worked = self.turn(now).await?;
@@ -168,7 +175,9 @@ impl<S: Storage> Engine<S> {
             }
             let sleep = match self.next_due(now).await? {
                 None => SLEEP_MAX,
-                Some(due) => Duration::from_micros(due.since(clock.now()).max(0).unsigned_abs()).min(SLEEP_MAX),
+                Some(due) => {
+                    Duration::from_micros(due.since(clock.now()).max(0).unsigned_abs()).min(SLEEP_MAX)
+                }
             };
             tokio::select! {
                 () = stop.notified() => return Ok(()),
@@ -191,9 +200,6 @@ impl<S: Storage> Engine<S> {
         if !worked.any() {
             self.wave(now, &mut worked).await?;
         }
-        if !worked.any() && super::jobs::run(&self.store, &self.ground, &mut self.watch, now).await? {
-            worked.jobs += 1;
-        }
         Ok(worked)
     }
 
@@ -202,7 +208,7 @@ impl<S: Storage> Engine<S> {
         let version = super::book::rules_version(&self.store).await?;
         if version != self.rules_version {
             self.ground = ground(&self.store, now).await?;
-            self.watch = Watch::load(&self.store, &self.ground).await?;
+            self.watch = Watch::load(&self.store, &self.ground.workspace).await?;
             self.rules_version = version;
             self.shelf_at = now;
             worked.jobs += 1;
@@ -223,10 +229,9 @@ impl<S: Storage> Engine<S> {
                 return Ok(());
             }
             let seen = self.watch.see(&self.store, &self.ground, &inputs, now).await?;
-            let waves = products::waves(&self.store, &self.ground, &inputs, now).await?;
             let done = Done::Inputs(inputs.iter().map(|input| input.no).collect());
             let happened = inputs.into_iter().map(|Input { event, causes, .. }| (event, causes)).collect();
-            let work = Work { happened, rang: Vec::new(), waves };
+            let work = Work { happened, ..Work::default() };
             worked.took(self.step(&work, seen, done, now).await?);
             worked.inputs += taken as u64;
             if taken < INPUTS {
@@ -241,7 +246,7 @@ impl<S: Storage> Engine<S> {
             return Ok(());
         }
         worked.flips += due.len() as u64;
-        let seen = self.watch.flip(&self.store, &self.ground, due, now).await?;
+        let seen = self.watch.flip(&self.store, &self.ground, &due, now).await?;
         worked.took(self.step(&Work::default(), seen, Done::Alarms, now).await?);
         Ok(())
     }
@@ -261,10 +266,12 @@ impl<S: Storage> Engine<S> {
     async fn wave(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
         let Some(wave) = self.store.load_waves().await?.into_iter().next() else { return Ok(()) };
         let Wave { no, event, causes, contacts, checkpoint } = wave;
-        let behind = contacts.range(checkpoint.0.unsigned_abs() + 1..);
-        let chunk: Vec<ContactId> = behind.take(WAVE).map(|id| ContactId(id.cast_signed())).collect();
+        let done = usize::try_from(contacts.rank(checkpoint.0.unsigned_abs())).unwrap_or(usize::MAX);
+        let chunk: Vec<ContactId> =
+            contacts.iter().skip(done).take(WAVE).map(|id| ContactId(id.cast_signed())).collect();
         let to = chunk.last().copied().unwrap_or(ContactId(i64::MAX));
-        let happened = chunk.iter().map(|contact| (Event { contact: *contact, ..event.clone() }, causes)).collect();
+        let happened =
+            chunk.iter().map(|contact| (Event { contact: *contact, ..event.clone() }, causes)).collect();
         let done = Done::Wave { no, from: checkpoint, to };
         let work = Work { happened, ..Work::default() };
         worked.took(self.step(&work, Seen::default(), done, now).await?);
@@ -273,7 +280,8 @@ impl<S: Storage> Engine<S> {
     }
 
     async fn step(&mut self, work: &Work, seen: Seen, done: Done, now: Timestamp) -> Result<Option<Stepped>> {
-        let stepped = step::step(&self.store, &self.ground, &self.watch, &self.pool, work, &seen, done, now).await;
+        let stepped =
+            step::step(&self.store, &self.ground, &self.watch, &self.pool, work, &seen, done, now).await;
         if matches!(&stepped, Ok(Some(_))) {
             self.watch.committed(&seen);
         }
@@ -296,7 +304,7 @@ pub async fn ground<S: Storage>(store: &S, now: Timestamp) -> Result<Ground> {
         .collect();
     let sending = store.load_setting(policy::SETTING.to_owned()).await?;
     let sending = match sending {
-        Some(json) => policy::SendingRules::from_json(&json).map_err(segments::first)?,
+        Some(json) => policy::SendingRules::parse(&json.to_string()).map_err(segments::first)?,
         None => policy::SendingRules::default(),
     };
     let shelf = Arc::new(shelf(store, &book, now).await?);
