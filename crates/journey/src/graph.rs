@@ -94,6 +94,9 @@ pub struct Reads {
     pub suppressions: bool,
     /// The messages decided for it lately.
     pub sends: bool,
+    /// How far back its nodes' own smart-sending windows look, in microseconds: the messages decided lately must be known
+    /// for the longer of this and the workspace's [`policy::SendingRules::horizon`].
+    pub sends_back: i64,
     /// Its push subscriptions.
     pub push: bool,
 }

@@ -160,6 +160,11 @@ impl<'a> Build<'a> {
         }
     }
 
+    /// Where a picture's address leads.
+    pub fn picture_of(&mut self, url: &str, place: Place, field: &str) -> Result<LinkTarget, Problem> {
+        self.target_of(url, place, field, true)
+    }
+
     fn target_of(
         &mut self,
         url: &str,

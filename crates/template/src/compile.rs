@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::{Environment, Error};
-use model::{Currency, Problem, Problems, Timestamp, Zone};
+use model::{Channel, Currency, Problem, Problems, Timestamp, Zone};
 use segment::{Condition, Schema};
 use serde_json::Value as Json;
 
@@ -19,6 +19,7 @@ use crate::{
     page::{Page, page},
     render::{PageNames, PagePlan, environment},
     sample::{self, Edge},
+    short,
 };
 
 /// What is known when a template is compiled.
@@ -105,6 +106,8 @@ impl Template {
             .collect();
         let mut template = Self {
             slug: document.slug.clone(),
+            channel: document.channel,
+            expires_after: document.short.as_ref().and_then(|short| short.expires_after),
             variables: document.variables.clone(),
             reads: compiler.reads,
             warnings,
@@ -157,7 +160,14 @@ impl Template {
                 };
                 for all in [None, Some(true), Some(false)] {
                     match self.render_showing(&input, all) {
-                        Ok(rendered) => problems.extend(judge(&rendered, edge, all)),
+                        Ok(rendered) if self.channel == Channel::Email => {
+                            problems.extend(judge(&rendered, edge, all));
+                        }
+                        Ok(rendered) => {
+                            problems.extend(short::judge(self.channel, &rendered, edge, &page.language));
+                        }
+                        // Odd texts may make a text message too long: that one message fails when it comes to it.
+                        Err(problem) if edge == Edge::Hostile && problem.code == "template.too_large" => {}
                         Err(problem) => {
                             let what = edge.what();
                             problems.push(Problem {
@@ -195,6 +205,14 @@ fn judge(rendered: &crate::Rendered, edge: Edge, all: Option<bool>) -> Problems 
     problems
 }
 
+/// What one language is made from, with tokens.
+struct Parts {
+    mjml: String,
+    text: String,
+    subject: String,
+    preheader: String,
+}
+
 struct Compiler<'a> {
     document: &'a Document,
     schema: Schema<'a>,
@@ -211,18 +229,34 @@ impl Compiler<'_> {
     fn language(&mut self, language: &str) -> Option<PagePlan> {
         let document = self.document;
         let mut build = Build::new(document, language);
-        let Page { mjml, text } = page(&mut build);
-        let subject = build.tokens(&document.subject);
-        let preheader = build.tokens(&document.preheader);
+        let Parts { mjml, text, subject, preheader } = match &document.short {
+            None => {
+                let Page { mjml, text } = page(&mut build);
+                let (subject, preheader) =
+                    (build.tokens(&document.subject), build.tokens(&document.preheader));
+                Parts { mjml, text, subject, preheader }
+            }
+            Some(short) => {
+                let lines = short::lines(&mut build, short);
+                Parts {
+                    mjml: lines.addresses,
+                    text: lines.text,
+                    subject: lines.title,
+                    preheader: String::new(),
+                }
+            }
+        };
         self.problems.append(&mut build.problems);
         self.expressions(&build);
         self.blocks(&build);
         let shows = self.shows(&build);
-        let html = self.html(&mjml)?;
+        let is_page = document.short.is_none();
+        let html = if is_page { compact(&self.html(&mjml)?) } else { mjml };
         let names = PageNames {
             subject: format!("{language}/subject.txt"),
             preheader: format!("{language}/preheader.txt"),
-            html: format!("{language}/page.html"),
+            // What is no page is not escaped as one.
+            html: format!("{language}/{}", if is_page { "page.html" } else { "addresses.txt" }),
             text: format!("{language}/page.txt"),
         };
         let fixed = |tokens: &str| (!has_token(tokens)).then(|| escape::one_line(tokens, SUBJECT_LEN_MAX));
@@ -230,7 +264,7 @@ impl Compiler<'_> {
         let sources = [
             (&names.subject, build.ink.finish(&subject)),
             (&names.preheader, build.ink.finish(&preheader)),
-            (&names.html, build.ink.finish(&compact(&html))),
+            (&names.html, build.ink.finish(&html)),
             (&names.text, build.ink.finish(&text)),
         ];
         for (name, source) in sources {
@@ -243,7 +277,7 @@ impl Compiler<'_> {
             fragments.push(name);
         }
         let unsubscribes = build.links.iter().any(|link| link.target == LinkTarget::Unsubscribe);
-        if !unsubscribes {
+        if !unsubscribes && is_page {
             self.problems.push(
                 Problem::warning("template.unsubscribe", "the message has no link to unsubscribe")
                     .field("blocks")

@@ -1,8 +1,8 @@
 //! What a template file holds.
 
-use model::{Localized, Place, Problem, Problems, Slug, doc};
+use model::{Channel, Localized, Place, Problem, Problems, Slug, doc};
 
-use crate::{limits::FILE_LEN_MAX, locale::language, read};
+use crate::{limits::FILE_LEN_MAX, locale::language, read, short::Short};
 
 /// A block document as read from its file, not yet checked against data.
 #[derive(Clone, Debug)]
@@ -11,18 +11,22 @@ pub struct Document {
     pub slug: Slug,
     /// What people call it.
     pub name: Localized,
+    /// What carries its messages.
+    pub channel: Channel,
     /// Languages in which it is written, as in `en`, `fr`; the first is what everybody else gets.
     pub languages: Vec<String>,
     /// What the sending node has to hand over.
     pub variables: Vec<Variable>,
     /// The file, for messages.
     pub file: String,
-    /// The subject.
+    /// The subject, or the title of a push.
     pub(crate) subject: Text,
     /// What a mailbox shows after the subject.
     pub(crate) preheader: Text,
     pub(crate) theme: Theme,
     pub(crate) blocks: Vec<Block>,
+    /// What a text message or a push says instead of blocks.
+    pub(crate) short: Option<Short>,
 }
 
 impl Document {

@@ -31,6 +31,8 @@ mod read;
 mod read_blocks;
 pub mod render;
 mod sample;
+mod short;
+pub mod sms;
 pub mod variables;
 
 pub use compile::CompileContext;

@@ -28,5 +28,11 @@ pub const HTML_LEN_MAX: usize = 2_000_000;
 pub const HTML_LEN_CLIPPED: usize = 102_000;
 /// Longest subject, in characters; what is beyond is cut with an ellipsis.
 pub const SUBJECT_LEN_MAX: usize = 250;
+/// Most parts of a text message.
+pub const SMS_SEGMENTS_MAX: usize = 10;
+/// Longest text of a push, in characters; what is beyond is cut with an ellipsis.
+pub const PUSH_TEXT_LEN_MAX: usize = 1_000;
+/// Longest time that a push may wait for its device, in microseconds: 28 days, as push services keep them.
+pub const PUSH_EXPIRY_MAX: i64 = 28 * 24 * 3_600 * 1_000_000;
 /// Longest URL, in bytes.
 pub const URL_LEN_MAX: usize = 2_000;

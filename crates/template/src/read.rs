@@ -1,15 +1,16 @@
 //! Reads the tree of a template file into a [`Document`]. Goes on after a mistake, so that one run names them all.
 
 use model::{
-    Localized, Problem, Problems, Slug,
+    Channel, Localized, Problem, Problems, Slug,
     doc::{Data, Fields, Node},
 };
 
 use crate::{
-    document::{Document, Text, Theme, Variable, VariableType},
+    document::{Block, Document, Text, Theme, Variable, VariableType},
     ink::without_tokens,
     limits::{LANGUAGES_MAX, VARIABLES_MAX},
     read_blocks,
+    short::{self, Short},
 };
 
 /// The format's number.
@@ -42,30 +43,52 @@ pub(crate) fn document(root: &Node, file: &str) -> Result<Document, Problems> {
     let slug = reader.ok(slug);
     reader.languages = reader.languages(&mut fields);
     let name = fields.optional("name").map_or_else(Localized::default, |node| reader.localized(node));
-    let subject = reader.required_text(&mut fields, "subject");
-    let preheader = reader.text(&mut fields, "preheader").unwrap_or_else(|| Text::none(root.place));
-    let theme = reader.theme(&mut fields);
+    let channel = short::channel(&mut reader, &mut fields);
     let variables = reader.variables(&mut fields);
-    let blocks = reader
-        .ok(fields.required("blocks"))
-        .map(|node| read_blocks::blocks(&mut reader, node, "blocks", true));
+    let nothing = || Text::none(root.place);
+    let mut parts = Parts { preheader: nothing(), theme: Theme::default(), blocks: Vec::new(), short: None };
+    let subject = if channel == Channel::Email {
+        let subject = reader.required_text(&mut fields, "subject");
+        parts.preheader = reader.text(&mut fields, "preheader").unwrap_or_else(nothing);
+        parts.theme = reader.theme(&mut fields);
+        let blocks = reader.ok(fields.required("blocks"));
+        let blocks = blocks.map(|node| read_blocks::blocks(&mut reader, node, "blocks", true));
+        subject.zip(blocks).map(|(subject, blocks)| {
+            parts.blocks = blocks;
+            subject
+        })
+    } else {
+        short::read(&mut reader, &mut fields, channel).map(|(title, short)| {
+            parts.short = Some(short);
+            title.unwrap_or_else(nothing)
+        })
+    };
     reader.problems.extend(fields.finish());
-    match (slug, subject, blocks) {
-        (Some(slug), Some(subject), Some(blocks)) if !reader.problems.iter().any(Problem::is_error) => {
-            Ok(Document {
-                slug,
-                name,
-                languages: reader.languages,
-                variables,
-                file: file.to_owned(),
-                subject,
-                preheader,
-                theme,
-                blocks,
-            })
-        }
+    let Parts { preheader, theme, blocks, short } = parts;
+    match (slug, subject) {
+        (Some(slug), Some(subject)) if !reader.problems.iter().any(Problem::is_error) => Ok(Document {
+            slug,
+            name,
+            channel,
+            languages: reader.languages,
+            variables,
+            file: file.to_owned(),
+            subject,
+            preheader,
+            theme,
+            blocks,
+            short,
+        }),
         _ => Err(reader.problems),
     }
+}
+
+/// What channels have in their own way.
+struct Parts {
+    preheader: Text,
+    theme: Theme,
+    blocks: Vec<Block>,
+    short: Option<Short>,
 }
 
 impl Reader {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use minijinja::{Environment, Error, ErrorKind, Value, value::Object};
-use model::{Currency, FieldType, Problem, Problems, Slug, Timestamp, Zone};
+use model::{Channel, Currency, FieldType, Problem, Problems, Slug, Timestamp, Zone};
 use segment::Condition;
 use serde_json::{Map, Value as Json};
 
@@ -22,6 +22,7 @@ use crate::{
     limits::{HTML_LEN_MAX, SUBJECT_LEN_MAX},
     link::{self, Campaign},
     locale::Locale,
+    short,
 };
 
 /// Where the message's own links lead.
@@ -93,13 +94,19 @@ pub struct Rendered {
     pub preheader: String,
     /// The page.
     pub html: String,
-    /// The same for those who read plain text.
+    /// The same for those who read plain text; all that a text message or a push says, its title left aside.
     pub text: String,
+    /// Where a push leads; else empty.
+    pub url: String,
+    /// A push's picture; else empty.
+    pub icon: String,
 }
 
 /// A compiled template: `Send + Sync`, made once per version, shared by all workers.
 pub struct Template {
     pub(crate) slug: Slug,
+    pub(crate) channel: Channel,
+    pub(crate) expires_after: Option<i64>,
     pub(crate) variables: Vec<Variable>,
     pub(crate) reads: segment::Reads,
     pub(crate) warnings: Problems,
@@ -213,6 +220,18 @@ impl Template {
     #[must_use]
     pub fn slug(&self) -> &Slug {
         &self.slug
+    }
+
+    /// What carries its messages.
+    #[must_use]
+    pub const fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// How long after its decision a push is of use, in microseconds.
+    #[must_use]
+    pub const fn expires_after(&self) -> Option<i64> {
+        self.expires_after
     }
 
     /// What a sending node has to hand over.
@@ -341,7 +360,11 @@ impl Run<'_> {
                 .cure(format!("keep it under {HTML_LEN_MAX}")));
         }
         let text = self.template.expand(&self.page.names.text, frame(false))?;
-        Ok(Rendered { subject: ready.subject.clone(), preheader: ready.preheader.clone(), html, text })
+        if self.template.channel != Channel::Email {
+            return short::rendered(self.template.channel, ready.subject.clone(), &text, &html);
+        }
+        let (subject, preheader) = (ready.subject.clone(), ready.preheader.clone());
+        Ok(Rendered { subject, preheader, html, text, ..Rendered::default() })
     }
 
     fn base(&self) -> Base {

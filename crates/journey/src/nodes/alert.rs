@@ -8,7 +8,7 @@ use model::{Channel, Problem, doc, field::parse_email};
 use super::{
     Flow, Kind, Reading, Role, Sending, Step,
     payload::Payload,
-    send_email::{self, SendEmail},
+    sending::{self, Content},
     webhook,
 };
 use crate::{
@@ -28,7 +28,7 @@ const COPY_SHIFT: u32 = 24;
 
 #[derive(Debug)]
 enum Alert {
-    Mail { to: Vec<String>, mail: SendEmail },
+    Mail { to: Vec<String>, mail: Content },
     Call { url: String, body: Payload, secret: Option<String> },
 }
 
@@ -53,7 +53,7 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Box<dyn Step>> {
         }
         (Some(node), false) => {
             let addresses = read_addresses(reading, node, &to);
-            let mail = send_email::read_alert(reading);
+            let mail = sending::read_alert(reading);
             Some(Box::new(Alert::Mail { to: addresses?, mail: mail? }))
         }
         (None, true) => {
@@ -97,7 +97,7 @@ impl Step for Alert {
 
     fn sending(&self) -> Option<Sending<'_>> {
         match self {
-            Self::Mail { mail, .. } => mail.sending(),
+            Self::Mail { mail, .. } => Some(mail.sending()),
             Self::Call { .. } => {
                 Some(Sending { channel: Channel::Webhook, template: "", purpose: webhook::PURPOSE })
             }

@@ -16,6 +16,9 @@ pub mod lists;
 mod payload;
 pub mod raise_event;
 pub mod send_email;
+pub mod send_push;
+pub mod send_sms;
+pub mod sending;
 pub mod set_field;
 pub mod start;
 pub mod wait;
@@ -53,6 +56,8 @@ pub const KINDS: &[&Kind] = &[
     &wait::KIND,
     &goal::KIND,
     &exit::KIND,
+    &send_sms::KIND,
+    &send_push::KIND,
     &end::KIND,
 ];
 
