@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use model::{FieldDef, FieldType, Place, Problem, Problems, Slug, contact::BUILT_IN_FIELDS};
-use segment::{Condition, Kind, Refs, Schema, Scope, reference::RefPath};
+use segment::{Condition, Kind, Refs, Schema, reference::RefPath};
 use template::{Template, VariableType};
 
 use super::{Beside, Bound, Content, Read};
@@ -16,6 +16,9 @@ use crate::{
 /// Contact fields that come from its orders.
 const FROM_ORDERS: &[&str] =
     &["first_order_at", "last_order_at", "order_count", "order_total", "average_order"];
+
+/// What a run itself has for references: when the contact entered, what tells its runs apart, the last message of a node.
+const RUN_DATA: [&str; 3] = ["entered_at", "key", "message"];
 
 /// Binds the names of one node after the other, and keeps what the journey as a whole reads.
 pub struct Binder<'a> {
@@ -309,23 +312,34 @@ impl<'a> Binder<'a> {
         Some(found)
     }
 
-    /// Reads a condition about the contact and the data of earlier nodes.
+    /// Reads a condition about the contact, what it did, and the data of earlier nodes. One that asks histories or carts
+    /// is for [`Binder::keep_condition`]: see [`crate::nodes::question::Question`], which knows the difference.
     pub fn condition(&mut self, node: &model::doc::Node, field: &str) -> Option<Condition> {
+        self.condition_named(node, field, |path| path)
+    }
+
+    /// As [`Binder::condition`], where the paths in problems are named otherwise in the file.
+    pub fn condition_named(
+        &mut self,
+        node: &model::doc::Node,
+        field: &str,
+        in_file: impl Fn(String) -> String,
+    ) -> Option<Condition> {
         let table = Table { exports: &self.exports, by_id: self.by_id };
         let mut schema = Schema::with_fields(self.beside.fields.iter().cloned());
         schema.segments = self.beside.segments.iter().cloned().collect();
         schema.refs = Some(&table);
-        schema.scope = Scope::Profile;
-        match Condition::parse_noting(node, &schema, field) {
-            Ok((condition, warnings)) => {
-                self.problems.extend(warnings);
-                Some(condition)
-            }
-            Err(problems) => {
-                self.problems.extend(problems);
-                None
-            }
+        if !self.beside.event_kinds.is_empty() {
+            schema.event_kinds = self.beside.event_kinds.iter().cloned().collect();
         }
+        let (condition, problems) = match Condition::parse_noting(node, &schema, field) {
+            Ok((condition, warnings)) => (Some(condition), warnings),
+            Err(problems) => (None, problems),
+        };
+        self.problems.extend(
+            problems.into_iter().map(|problem| Problem { field: problem.field.map(&in_file), ..problem }),
+        );
+        condition
     }
 
     fn mismatch(&mut self, named: &Named, found: DataType, wanted: &str) {
@@ -355,6 +369,7 @@ impl<'a> Binder<'a> {
                 self.walk(kind, &parts[2..], named)
             }
             "nodes" => self.type_of_export(path, named),
+            "run" => self.type_of_run(parts, named),
             _ => {
                 self.problems.push(
                     Problem::new(
@@ -366,6 +381,31 @@ impl<'a> Binder<'a> {
                     .at(named.place)
                     .cure("read a node's data or a field of the contact"),
                 );
+                None
+            }
+        }
+    }
+
+    fn type_of_run(&mut self, parts: &[String], named: &Named) -> Option<DataType> {
+        match parts[1..].iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["entered_at"] => Some(DataType::Instant),
+            ["key"] => Some(DataType::Text),
+            ["message", node] if self.by_id.contains_key(*node) => Some(DataType::Text),
+            ["message", node] => {
+                let problem = Problem::new("journey.unknown_node", format!("there is no node `{node}`"))
+                    .field(&named.field)
+                    .value(&named.text)
+                    .at(named.place);
+                let ids: Vec<&str> = self.exports.iter().map(|(id, _)| id.as_str()).collect();
+                self.problems.push(problem.suggest(node, ids));
+                None
+            }
+            _ => {
+                let problem = Problem::new("journey.no_such_data", "a run has no such data")
+                    .field(&named.field)
+                    .value(&named.text)
+                    .at(named.place);
+                self.problems.push(problem.suggest(&parts[1], RUN_DATA));
                 None
             }
         }
@@ -435,6 +475,12 @@ struct Table<'a> {
 
 impl Refs for Table<'_> {
     fn kind(&self, path: &RefPath) -> Option<Kind> {
+        match path.parts().iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["run", "entered_at"] => return Some(Kind::Instant),
+            ["run", "key"] => return Some(Kind::Text),
+            ["run", "message", node] => return self.by_id.contains_key(*node).then_some(Kind::Text),
+            _ => {}
+        }
         let [root, node, name, rest @ ..] = path.parts() else { return None };
         let number = self.by_id.get(node).filter(|_| root == "nodes")?;
         let export = self.exports[usize::from(*number)].1.iter().find(|export| export.name == name)?;
@@ -450,6 +496,7 @@ impl Refs for Table<'_> {
                 .map(|export| format!("nodes.{id}.{}", export.name))
                 .collect::<Vec<_>>()
         };
-        self.exports.iter().flat_map(of).collect()
+        let of_run = RUN_DATA.iter().take(2).map(|name| format!("run.{name}"));
+        self.exports.iter().flat_map(of).chain(of_run).collect()
     }
 }

@@ -5,16 +5,24 @@
 
 pub mod alert;
 pub mod assign_coupon;
+pub mod cart_is;
 pub mod check_value;
 pub mod end;
 pub mod exit;
 pub mod get_last_cart;
 pub mod get_products;
 pub mod goal;
+pub mod has_consent;
+pub mod has_done;
+pub mod has_field;
+pub mod has_message;
+pub mod has_purchased;
+pub mod in_list;
 pub mod in_segment;
 pub mod lists;
 mod payload;
 pub mod raise_event;
+pub mod question;
 pub mod send_email;
 pub mod send_push;
 pub mod send_sms;
@@ -43,6 +51,13 @@ pub const KINDS: &[&Kind] = &[
     &start::KIND,
     &in_segment::KIND,
     &check_value::KIND,
+    &has_field::KIND,
+    &in_list::KIND,
+    &has_consent::KIND,
+    &has_purchased::KIND,
+    &has_done::KIND,
+    &has_message::KIND,
+    &cart_is::KIND,
     &get_last_cart::KIND,
     &get_products::KIND,
     &set_field::KIND,
