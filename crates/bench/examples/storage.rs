@@ -91,6 +91,7 @@ async fn import_lines(orders: u64, lines: u64) -> Result<(), Box<dyn std::error:
                 currency: Currency::GBP,
                 status: OrderStatus::Completed,
                 cart_id: None,
+                coupons: Vec::new(),
                 lines,
             });
         }

@@ -187,6 +187,7 @@ pub fn next_day(shape: &Shape) -> Vec<ImportBatch> {
                 currency: Currency::EUR,
                 status: OrderStatus::Completed,
                 cart_id: None,
+                coupons: Vec::new(),
                 lines,
             });
         }

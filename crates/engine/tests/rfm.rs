@@ -27,6 +27,7 @@ fn order(number: u64, contact: u64, at: Timestamp, total: i64) -> ImportOrder {
         currency: Currency::EUR,
         status: OrderStatus::Completed,
         cart_id: None,
+        coupons: Vec::new(),
         lines: Vec::new(),
     }
 }

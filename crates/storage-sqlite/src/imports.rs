@@ -2,6 +2,7 @@
 
 mod contacts;
 mod currency;
+mod live;
 mod orders;
 mod products;
 mod refunds;
@@ -21,6 +22,8 @@ use storage::{
 use crate::{
     Sqlite,
     catalogue::DayDeltas,
+    coupons::SharedCodes,
+    live::{Kinds, Queue},
     pool::driver,
     rows::{from_json, to_json},
 };
@@ -32,8 +35,9 @@ impl ImportStore for Sqlite {
     async fn import(&self, batch: ImportBatch) -> Result<ImportOutcome> {
         let known: Vec<Option<ProductId>> =
             batch.codes().iter().map(|code| self.caches().products.get(code).map(ProductId)).collect();
-        let (outcome, named) =
-            self.write(Urgency::Bulk, move |transaction| run(transaction, batch, known)).await?;
+        // What happens now goes before everything else; a file of the past after it.
+        let urgency = if batch.live { Urgency::Urgent } else { Urgency::Bulk };
+        let (outcome, named) = self.write(urgency, move |transaction| run(transaction, batch, known)).await?;
         self.caches().products.add(named);
         Ok(outcome)
     }
@@ -81,6 +85,9 @@ fn run(
         money: currency::Currencies::load(connection)?,
         totals: orders::TotalsDeltas::default(),
         outcome: ImportOutcome::default(),
+        kinds: Kinds::default(),
+        queue: live::queue(connection, &batch)?,
+        shared_codes: None,
     };
     work.take_contacts(contacts)?;
     work.take_products(products)?;
@@ -90,6 +97,9 @@ fn run(
     work.take_events(events)?;
     work.totals.write(connection)?;
     work.days.write(connection)?;
+    if let Some(queue) = work.queue.take() {
+        queue.close(connection)?;
+    }
     let (outcome, named) = (work.outcome, work.named);
     if let Some(checkpoint) = &batch.checkpoint {
         connection
@@ -121,6 +131,12 @@ struct Work<'a> {
     money: currency::Currencies,
     totals: orders::TotalsDeltas,
     outcome: ImportOutcome,
+    /// Numbers of kinds of events.
+    kinds: Kinds,
+    /// Where inputs are added; none when the batch is of the past.
+    queue: Option<Queue<'a>>,
+    /// Codes of shared coupon sets, read when an order names a code.
+    shared_codes: Option<SharedCodes>,
 }
 
 impl Work<'_> {

@@ -18,6 +18,7 @@ use storage::{
 };
 
 pub(crate) use commit::{add_counts, move_run, run_stands, set_fields};
+pub(crate) use inputs::{InputRow, Kinds, Queue, properties_text};
 
 use crate::{
     Sqlite, outbox,

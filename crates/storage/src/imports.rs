@@ -141,6 +141,8 @@ pub struct ImportOrder {
     pub status: OrderStatus,
     /// The shop's id of the cart that it came from; the order's own id when none is given.
     pub cart_id: Option<String>,
+    /// Coupon codes that it used, as the shop writes them: those of our sets are marked as used.
+    pub coupons: Vec<String>,
     /// What was bought.
     pub lines: Vec<ImportLine>,
 }
@@ -237,8 +239,23 @@ pub struct ImportBatch {
     pub carts: Vec<ImportCart>,
     /// Events.
     pub events: Vec<ImportEvent>,
-    /// Whether it happens now: then everything new in it also becomes an input of the living engine. A file of the past
-    /// only fills the base.
+    /// Whether it happens now: then everything new in it also becomes an input of the living engine
+    /// ([`crate::live::Input`]) in the same transaction, in the order in which the batch is taken. A file of the past only
+    /// fills the base. Events are inputs as they are; the rest is input under these kinds of [`model::event::kind`]
+    /// (amounts in the workspace's currency, products by the shop's ids):
+    ///
+    /// * contacts, made or changed: `Contact Created`, `Contact Updated` with `fields`, the names of what differs
+    ///   (attributes and custom fields, `consent.<purpose>`, `list.<name>`); `Unsubscribed` with `purpose`;
+    /// * products: `Price Dropped`, `Back In Stock`, `Low Stock` (whenever the stock fell) for contact 0, with
+    ///   `product_id`, `price`, `price_before`, `stock`, `stock_before`;
+    /// * orders: `Order Completed` with `order_id`, `cart_id`, `total`, `currency`, `products` (`product_id`, `quantity`,
+    ///   `price`), `coupons`, `refunded`; one that arrives cancelled or paid back: `Order Cancelled`, `Order Refunded`.
+    ///   When its cart was another contact's, that contact hears of it too, with `paid_by_other: true`. A code of ours
+    ///   that it used for the first time: `Coupon Redeemed` with `set`, `code`, `order_id`;
+    /// * refunds and cancellations: `Order Refunded`, `Order Cancelled` with `order_id`, `cart_id`, `total`, `currency`,
+    ///   `amount` (now), `refunded` (in all), `products` (what came back), `refund_id`;
+    /// * carts: `Cart Updated` with `cart_id`, `total`, `currency`, `recovery_url`, `item_count`, `products`; a cart that
+    ///   was another contact's before is empty for that contact.
     pub live: bool,
     /// Where the import stands after it.
     pub checkpoint: Option<Checkpoint>,

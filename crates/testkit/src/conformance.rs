@@ -79,6 +79,8 @@ macro_rules! conformance {
             live_enrolments_begin_go_on_and_end
             live_steps_are_fenced_on_fields
             live_lives_are_kept
+            live_imports_make_inputs_once
+            live_imports_say_what_changed
             live_sends_are_those_that_were_not_refused
         );
     };

@@ -75,6 +75,7 @@ pub fn order(
         currency: Currency::EUR,
         status: OrderStatus::Completed,
         cart_id: None,
+        coupons: Vec::new(),
         lines,
     });
 }

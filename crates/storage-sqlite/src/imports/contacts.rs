@@ -58,6 +58,7 @@ impl Work<'_> {
             self.claim_all(&contact)?;
             insert(self.connection, &contact)?;
             self.outcome.contacts.new += 1;
+            self.contact_created(&contact)?;
             return Ok(Ok(()));
         };
         let before = self.contact(id)?;
@@ -80,6 +81,7 @@ impl Work<'_> {
         self.claim_all(&contact)?;
         update(self.connection, &contact)?;
         self.outcome.contacts.changed += 1;
+        self.contact_updated(&before, &contact)?;
         Ok(Ok(()))
     }
 
@@ -139,6 +141,7 @@ impl Work<'_> {
                 self.claim_all(&contact)?;
                 insert(self.connection, &contact)?;
                 self.outcome.contacts.new += 1;
+                self.contact_created(&contact)?;
                 contact.id
             }
         };

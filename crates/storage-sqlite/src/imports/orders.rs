@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Amount, CartNo, ContactId, Line, OrderStatus, Problem, ProductId, Timestamp};
+use model::{Amount, CartNo, ContactId, Line, OrderStatus, Problem, ProductId, Timestamp, event::kind};
 use rusqlite::{Connection, OptionalExtension};
 use storage::{
     Result,
     catalogue::ProductDay,
     codec,
+    coupons::Redemption,
     imports::{ImportLine, ImportOrder, ItemKind},
 };
 
 use super::{Work, check_id, check_key};
 use crate::{
+    coupons,
     orders::read_lines,
     pool::driver,
     rows::{blob, inconsistent, take_numbers},
@@ -37,6 +39,9 @@ pub(super) struct Stored {
     pub(super) status: OrderStatus,
     pub(super) total: i64,
     pub(super) refunded: i64,
+    pub(super) currency: String,
+    pub(super) external_id: String,
+    pub(super) cart_id: Option<String>,
     pub(super) lines: Vec<Line>,
 }
 
@@ -75,18 +80,18 @@ impl Work<'_> {
     fn insert_order(
         &mut self,
         no: i64,
-        order: ImportOrder,
+        mut order: ImportOrder,
         currency: &str,
         lines: &[Line],
         packed: &[u8],
     ) -> Result<()> {
-        let contact = match order.contact {
+        let contact = match order.contact.take() {
             Some(key) => self.contact_named(key, order.at)?,
             None => ContactId(0),
         };
         let (total, refunded) = (self.money.convert(order.total).0, self.money.convert(order.refunded).0);
         let counts = order.status == OrderStatus::Completed && (refunded == 0 || refunded < total);
-        let cart_id = order.cart_id.filter(|cart| *cart != order.external_id);
+        let cart_id = order.cart_id.clone().filter(|cart| *cart != order.external_id);
         self.connection
             .prepare_cached(
                 "INSERT INTO orders (contact_id, at, order_no, status, total, refunded, currency, external_id, cart_id, lines)
@@ -113,17 +118,49 @@ impl Work<'_> {
             .map_err(driver)?
             .execute((&order.external_id, contact.0, order.at.0, no))
             .map_err(driver)?;
-        self.close_cart(cart_id.as_deref().unwrap_or(&order.external_id), cart_id.is_some(), contact)?;
+        let cart_of =
+            self.close_cart(cart_id.as_deref().unwrap_or(&order.external_id), cart_id.is_some(), contact)?;
         if counts {
             self.count_lines(order.at, lines, 1);
             self.totals.order(contact, order.at, total - refunded);
         }
         self.outcome.orders.new += 1;
+        self.order_happened(contact, &order, currency, cart_of)?;
+        self.redeem(contact, order, Amount(total - refunded))
+    }
+
+    /// Marks the coupon codes that an order names as used.
+    fn redeem(&mut self, contact: ContactId, order: ImportOrder, net: Amount) -> Result<()> {
+        if order.coupons.is_empty() {
+            return Ok(());
+        }
+        let shared = match &mut self.shared_codes {
+            Some(shared) => shared,
+            none => none.insert(coupons::shared_codes(self.connection)?),
+        };
+        let redemption =
+            Redemption { codes: order.coupons, contact, order_id: order.external_id, net, at: order.at };
+        for redeemed in coupons::redeem(self.connection, shared, &redemption)? {
+            if redeemed.contact.0 > 0 && self.queue.is_some() {
+                let properties = serde_json::json!({
+                    "set": redeemed.set.as_str(),
+                    "code": redeemed.code,
+                    "order_id": redemption.order_id,
+                });
+                self.happened(redeemed.contact, redemption.at, kind::COUPON_REDEEMED, &properties)?;
+            }
+        }
         Ok(())
     }
 
     /// The cart that was bought is no open cart any more; its id is kept so that a late update does not open it again.
-    fn close_cart(&mut self, cart_id: &str, has_own_id: bool, contact: ContactId) -> Result<()> {
+    /// Answers with whose it was.
+    fn close_cart(
+        &mut self,
+        cart_id: &str,
+        has_own_id: bool,
+        contact: ContactId,
+    ) -> Result<Option<ContactId>> {
         let open = self.find_cart(cart_id)?;
         if let Some((owner, no)) = open.filter(|(_, no)| no.0 != 0) {
             self.connection
@@ -142,7 +179,7 @@ impl Work<'_> {
                 .execute((cart_id, contact.0))
                 .map_err(driver)?;
         }
-        Ok(())
+        Ok(open.filter(|(_, no)| no.0 != 0).map(|(owner, _)| owner))
     }
 
     /// Where a cart is; number 0 when it was bought.
@@ -170,7 +207,8 @@ impl Work<'_> {
         let mut statement = self
             .connection
             .prepare_cached(
-                "SELECT status, total, refunded, lines FROM orders WHERE contact_id = ?1 AND at = ?2 AND order_no = ?3",
+                "SELECT status, total, refunded, lines, currency, external_id, cart_id FROM orders
+                 WHERE contact_id = ?1 AND at = ?2 AND order_no = ?3",
             )
             .map_err(driver)?;
         let mut rows = statement.query((key.contact, key.at, key.no)).map_err(driver)?;
@@ -185,6 +223,9 @@ impl Work<'_> {
             total: row.get(1).map_err(driver)?,
             refunded: row.get(2).map_err(driver)?,
             lines: read_lines("orders", key.no, blob(row, 3).map_err(driver)?)?,
+            currency: row.get(4).map_err(driver)?,
+            external_id: row.get(5).map_err(driver)?,
+            cart_id: row.get(6).map_err(driver)?,
         })
     }
 
@@ -207,8 +248,10 @@ impl Work<'_> {
         let refunded = self.money.convert(order.refunded).0.min(stored.total);
         if order.status == OrderStatus::Cancelled {
             self.change_order(&stored, stored.refunded, &[], true)?;
+            self.order_reduced(&stored, stored.refunded, &[], true, (self.now, None))?;
         } else if refunded > stored.refunded {
             self.change_order(&stored, refunded, &[], refunded >= stored.total)?;
+            self.order_reduced(&stored, refunded, &[], false, (self.now, None))?;
         } else {
             self.outcome.orders.known += 1;
             return Ok(());
@@ -411,6 +454,7 @@ mod tests {
             currency: model::Currency::EUR,
             status: OrderStatus::Completed,
             cart_id: None,
+            coupons: Vec::new(),
             lines: vec![ImportLine { product: batch.code("p"), quantity, unit_price: Amount(10_000) }],
         }
     }

@@ -60,6 +60,7 @@ impl Work<'_> {
             self.outcome.products.known += 1;
         } else {
             self.outcome.products.changed += 1;
+            self.product_changed(&before, &product)?;
         }
         Ok(())
     }

@@ -85,6 +85,7 @@ impl Work<'_> {
         }
         if refund.lines.is_empty() && refund.amount.is_none() {
             self.change_order(&stored, stored.total, &[], true)?;
+            self.order_reduced(&stored, stored.total, &[], true, (refund.at, Some(refund)))?;
             return Ok(Applied::Done(contact, None));
         }
         let mut lines = Vec::new();
@@ -94,7 +95,7 @@ impl Work<'_> {
             take_from(&stored, &mut back, line);
         }
         let amount = refund.amount.map_or_else(|| worth(&back), |amount| self.money.convert(amount).0);
-        self.give_back(&stored, &back, amount)?;
+        self.give_back(&stored, &back, amount, refund)?;
         Ok(Applied::Done(contact, left_over(&lines)))
     }
 
@@ -122,7 +123,7 @@ impl Work<'_> {
                 take_from(&stored, &mut back, line);
             }
             if !back.is_empty() {
-                self.give_back(&stored, &back, worth(&back))?;
+                self.give_back(&stored, &back, worth(&back), refund)?;
             }
         }
         let left: i64 = lines.iter().map(|line| line.quantity).sum();
@@ -135,7 +136,13 @@ impl Work<'_> {
         })
     }
 
-    fn give_back(&mut self, stored: &Stored, back: &[Line], amount: i64) -> Result<()> {
+    fn give_back(
+        &mut self,
+        stored: &Stored,
+        back: &[Line],
+        amount: i64,
+        refund: &ImportRefund,
+    ) -> Result<()> {
         let refunded = stored.refunded.saturating_add(amount).clamp(stored.refunded, stored.total);
         let mut lines = stored.lines.clone();
         lines.extend_from_slice(back);
@@ -145,7 +152,8 @@ impl Work<'_> {
             refunded,
             back,
             nothing_left || (stored.total > 0 && refunded >= stored.total),
-        )
+        )?;
+        self.order_reduced(stored, refunded, back, false, (refund.at, Some(refund)))
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     orders::{check_lines, check_time},
 };
 use crate::{
-    events::{EventRow, insert, kind_id},
+    events::{EventRow, insert},
     pool::driver,
     rows::{take_numbers, to_json},
 };
@@ -71,6 +71,7 @@ impl Work<'_> {
             }
         };
         self.write_cart(cart, contact, no, currency)?;
+        self.cart_happened(contact, cart, currency, stored.map(|(owner, _)| owner))?;
         if stored.is_some() {
             self.outcome.carts.changed += 1;
         } else {
@@ -117,7 +118,6 @@ impl Work<'_> {
             return Ok(());
         }
         let mut no = take_numbers(self.connection, "event", events.len() as i64)?;
-        let mut kinds: Vec<(String, u32)> = Vec::new();
         for (index, event) in events.into_iter().enumerate() {
             let properties =
                 if event.properties.is_empty() { String::new() } else { to_json(&event.properties)? };
@@ -131,14 +131,7 @@ impl Work<'_> {
                 self.outcome.events.known += 1;
                 continue;
             }
-            let kind = match kinds.iter().find(|(name, _)| *name == event.kind) {
-                Some((_, id)) => *id,
-                None => {
-                    let id = kind_id(self.connection, &event.kind)?;
-                    kinds.push((event.kind.clone(), id));
-                    id
-                }
-            };
+            let kind = self.kinds.id(self.connection, &event.kind)?;
             self.take_event(event, no, kind, &properties)?;
             no += 1;
         }
@@ -187,7 +180,7 @@ impl Work<'_> {
             self.count_visit(event.at, product);
         }
         self.outcome.events.new += 1;
-        Ok(())
+        self.put(contact, event.at, kind, event.message_id.as_deref(), properties)
     }
 }
 
