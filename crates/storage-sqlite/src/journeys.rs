@@ -179,7 +179,7 @@ fn scan(connection: &Connection, filter: AudienceFilter) -> Result<RoaringTreema
     }
 }
 
-fn begin(transaction: &Transaction<'_>, run: &NewJourneyRun) -> Result<JourneyRun> {
+pub(crate) fn begin(transaction: &Transaction<'_>, run: &NewJourneyRun) -> Result<JourneyRun> {
     let mut audience = Vec::with_capacity(run.audience.serialized_size());
     run.audience.serialize_into(&mut audience).map_err(|error| StoreError::Driver(error.to_string()))?;
     transaction
@@ -269,7 +269,7 @@ fn with_changes(transaction: &Transaction<'_>, enrolment: &NewEnrolment, at: Tim
     Ok(Changed::Profile(Box::new(contact)))
 }
 
-fn complete(transaction: &Transaction<'_>, run: i64, at: Timestamp) -> Result<()> {
+pub(crate) fn complete(transaction: &Transaction<'_>, run: i64, at: Timestamp) -> Result<()> {
     transaction
         .execute(
             "UPDATE journey_runs SET finished_at = ?2 WHERE run_id = ?1 AND finished_at IS NULL",

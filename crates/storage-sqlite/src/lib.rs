@@ -9,6 +9,7 @@ mod events;
 mod imports;
 mod journeys;
 mod live;
+mod lives;
 mod migrations;
 mod orders;
 mod outbox;

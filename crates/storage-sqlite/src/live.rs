@@ -2,8 +2,8 @@
 
 mod commit;
 mod enrolments;
-mod inputs;
-mod lives;
+pub(crate) mod inputs;
+pub(crate) mod lives;
 
 use model::{ContactId, Slug, Timestamp};
 use rusqlite::{Connection, OptionalExtension};

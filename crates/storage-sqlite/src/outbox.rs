@@ -334,7 +334,7 @@ fn state(number: u8) -> Result<MessageState> {
     })
 }
 
-fn list(
+pub(crate) fn list(
     connection: &Connection,
     filter: &MessageFilter,
     after: i64,

@@ -98,6 +98,24 @@ pub(crate) fn save_setting(connection: &Connection, key: &str, value: &serde_jso
     Ok(())
 }
 
+/// The version that saving a definition would give it now.
+pub(crate) fn next_version(connection: &Connection, new: &NewDefinition) -> Result<u32> {
+    let content = to_json(&new.content)?;
+    let hash: String = Sha256::digest(content.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let known: Option<(u32, String)> = connection
+        .prepare_cached(
+            "SELECT version, hash FROM definitions WHERE kind = ?1 AND slug = ?2 ORDER BY version DESC LIMIT 1",
+        )
+        .and_then(|mut last| {
+            last.query_row((new.kind as u8, new.slug.as_str()), |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+        .map_err(driver)?;
+    Ok(match known {
+        Some((version, known)) if known == hash => version,
+        known => known.map_or(0, |(version, _)| version) + 1,
+    })
+}
+
 /// Saves definitions inside a transaction, for what belongs together with them. See
 /// [`SettingsStore::save_definitions`].
 pub(crate) fn save_definitions(

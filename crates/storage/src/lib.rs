@@ -13,6 +13,7 @@ pub mod fault;
 pub mod imports;
 pub mod journeys;
 pub mod live;
+pub mod lives;
 pub mod orders;
 pub mod outbox;
 pub mod relations;
@@ -62,6 +63,7 @@ pub trait Storage:
     + journeys::JourneyStore
     + outbox::OutboxStore
     + live::LiveStore
+    + lives::LifeStore
     + Clone
     + Send
     + Sync
@@ -83,6 +85,7 @@ impl<T> Storage for T where
         + journeys::JourneyStore
         + outbox::OutboxStore
         + live::LiveStore
+        + lives::LifeStore
         + Clone
         + Send
         + Sync

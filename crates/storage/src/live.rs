@@ -259,12 +259,21 @@ pub enum Life {
     Finished = 5,
     /// Stopped by hand: those inside were taken out.
     Stopped = 6,
+    /// Stopped by hand: those inside are being taken out.
+    Stopping = 7,
 }
 
 impl Life {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Scheduled, Self::Active, Self::Paused, Self::Closing, Self::Finished, Self::Stopped];
+    pub const ALL: [Self; 7] = [
+        Self::Scheduled,
+        Self::Active,
+        Self::Paused,
+        Self::Closing,
+        Self::Finished,
+        Self::Stopped,
+        Self::Stopping,
+    ];
 
     /// Its word.
     #[must_use]
@@ -276,6 +285,7 @@ impl Life {
             Self::Closing => "closing",
             Self::Finished => "finished",
             Self::Stopped => "stopped",
+            Self::Stopping => "stopping",
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::rules::{self, Pinned, Rules, Versions};
 
 /// Setting that is raised by everything that changes the book: publish, pause, resume …. A loop that finds another number
 /// than that of its book ([`Book::version`]) loads the book again.
-pub const RULES_VERSION: &str = "rules_version";
+pub use storage::lives::RULES_VERSION;
 
 /// One version of a journey at work.
 #[derive(Debug)]

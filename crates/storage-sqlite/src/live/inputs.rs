@@ -129,7 +129,7 @@ pub(crate) fn properties_text(properties: &serde_json::Map<String, serde_json::V
 
 /// Adds inputs, in order; those that are stored go into their contacts' histories, too. A stored one whose message id is
 /// known is left out: it happened already.
-pub(super) fn add(connection: &Connection, inputs: &[NewInput]) -> Result<()> {
+pub(crate) fn add(connection: &Connection, inputs: &[NewInput]) -> Result<()> {
     if inputs.is_empty() {
         return Ok(());
     }
@@ -226,7 +226,7 @@ pub(super) fn remove(connection: &Connection, numbers: &[i64]) -> Result<()> {
 }
 
 /// Adds waves; one without contacts is none.
-pub(super) fn add_waves(connection: &Connection, waves: &[NewWave]) -> Result<()> {
+pub(crate) fn add_waves(connection: &Connection, waves: &[NewWave]) -> Result<()> {
     for wave in waves {
         let Some(last) = wave.contacts.max() else { continue };
         let mut contacts = Vec::with_capacity(wave.contacts.serialized_size());

@@ -13,19 +13,30 @@ use crate::{
 };
 
 /// The lives of versions that are not over, or of all.
-pub(super) fn load(connection: &Connection, all: bool) -> Result<Vec<LifeRecord>> {
+pub(crate) fn load(connection: &Connection, all: bool) -> Result<Vec<LifeRecord>> {
     let mut query = connection
         .prepare_cached(
             "SELECT run_id, journey, version, life, since, starts_at, seed, pinned, memo FROM lives
-             WHERE ?1 OR life < ?2 ORDER BY run_id",
+             WHERE ?1 OR life NOT IN (?2, ?3) ORDER BY run_id",
         )
         .map_err(driver)?;
-    let mut rows = query.query((all, Life::Finished as u8)).map_err(driver)?;
+    let mut rows = query.query((all, Life::Finished as u8, Life::Stopped as u8)).map_err(driver)?;
     let mut lives = Vec::new();
     while let Some(row) = rows.next().map_err(driver)? {
         lives.push(read(row)?);
     }
     Ok(lives)
+}
+
+/// The life of a run.
+pub(crate) fn load_one(connection: &Connection, run: i64) -> Result<Option<LifeRecord>> {
+    let mut query = connection
+        .prepare_cached(
+            "SELECT run_id, journey, version, life, since, starts_at, seed, pinned, memo FROM lives WHERE run_id = ?1",
+        )
+        .map_err(driver)?;
+    let mut rows = query.query([run]).map_err(driver)?;
+    rows.next().map_err(driver)?.map(read).transpose()
 }
 
 fn read(row: &Row<'_>) -> Result<LifeRecord> {
@@ -49,7 +60,7 @@ fn read(row: &Row<'_>) -> Result<LifeRecord> {
 }
 
 /// Writes lives: new ones and changed ones.
-pub(super) fn save(connection: &Connection, lives: &[LifeRecord]) -> Result<()> {
+pub(crate) fn save(connection: &Connection, lives: &[LifeRecord]) -> Result<()> {
     let mut upsert = connection
         .prepare_cached(
             "INSERT INTO lives (run_id, journey, version, life, since, starts_at, seed, pinned, memo)
