@@ -6,12 +6,14 @@
 
 mod compute;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use model::{ContactId, Slug, Timestamp};
 use rfm::{CutPoints, GroupFigures, RfmModel, Scorer, recency_days};
+use roaring::RoaringTreemap;
 use storage::{
     StoreError,
+    live::NewWave,
     rfm::{
         GroupMove, LiveScore, NO_GROUP, NewRun, RfmStore, RunCommit, RunTicket, Window,
         chunk::{self, Chunk, Move},
@@ -70,6 +72,21 @@ pub async fn score<S: RfmStore + Sync>(
     at: Timestamp,
     anew: bool,
 ) -> Result<Scored, StoreError> {
+    score_telling(store, model, at, anew, &|_, _| false).await
+}
+
+/// As [`score`]; those who move from one group to another for which `tells` are told so by a wave of the same transaction
+/// (from [`NO_GROUP`] at the first placement).
+///
+/// # Errors
+/// What storage says.
+pub async fn score_telling<S: RfmStore + Sync>(
+    store: &S,
+    model: &RfmModel,
+    at: Timestamp,
+    anew: bool,
+    tells: Tells<'_>,
+) -> Result<Scored, StoreError> {
     let window =
         Window { since: model.window_start(at), until: at, positive_only: model.positive_orders_only };
     let run = NewRun {
@@ -79,16 +96,56 @@ pub async fn score<S: RfmStore + Sync>(
         window,
         anew,
     };
-    match attempt(store, model, run.clone()).await {
+    match attempt(store, model, run.clone(), tells).await {
         // State that does not fit its orders is not repaired by hand: everything is summed anew.
         Err(StoreError::Inconsistent { table: compute::TABLE, .. }) if !anew => {
-            attempt(store, model, NewRun { anew: true, ..run }).await
+            attempt(store, model, NewRun { anew: true, ..run }, tells).await
         }
         answer => answer,
     }
 }
 
-async fn attempt<S: RfmStore + Sync>(store: &S, model: &RfmModel, run: NewRun) -> Result<Scored, StoreError> {
+/// Whether a move from a group to another is told.
+pub type Tells<'a> = &'a (dyn Fn(&str, &str) -> bool + Sync);
+
+/// A wave for each pair of groups that is told.
+fn waves(ticket: &RunTicket, moves: &[(u64, Vec<Move>)], tells: Tells<'_>) -> Vec<NewWave> {
+    let mut pairs: BTreeMap<(u8, u8), RoaringTreemap> = BTreeMap::new();
+    for (number, moves) in moves {
+        for one in moves {
+            let contact = chunk::contact_at(*number, usize::from(one.place));
+            pairs.entry((one.from, one.to)).or_default().insert(contact.0.cast_unsigned());
+        }
+    }
+    let slug = |number: u8| match number {
+        chunk::NEVER => NO_GROUP,
+        number => ticket.groups.get(usize::from(number)).map_or("", String::as_str),
+    };
+    let at = ticket.run.window.until;
+    pairs
+        .into_iter()
+        .map(|((from, to), contacts)| (slug(from), slug(to), contacts))
+        .filter(|(from, to, _)| from != to && tells(from, to))
+        .map(|(from, to, contacts)| NewWave {
+            event: crate::live::watch::group_event(
+                ticket.run.model.as_str(),
+                Some(from),
+                to,
+                ContactId(0),
+                at,
+            ),
+            causes: 0,
+            contacts,
+        })
+        .collect()
+}
+
+async fn attempt<S: RfmStore + Sync>(
+    store: &S,
+    model: &RfmModel,
+    run: NewRun,
+    tells: Tells<'_>,
+) -> Result<Scored, StoreError> {
     let ticket = store.begin_rfm_run(run).await?;
     storage::fault::point("rfm.after_begin");
     let load = store.load_rfm_run(ticket.clone()).await?;
@@ -106,6 +163,7 @@ async fn attempt<S: RfmStore + Sync>(store: &S, model: &RfmModel, run: NewRun) -
         changed,
         chunks: computed.chunks,
         moves: computed.moves.iter().map(|(number, moves)| (*number, chunk::encode_moves(moves))).collect(),
+        waves: waves(&ticket, &computed.moves, tells),
     };
     storage::fault::point("rfm.before_commit");
     let still_live = store.commit_rfm_run(commit).await?;

@@ -21,7 +21,7 @@ use segment::{Condition, Known, Observed, Schema, SegmentFile, State};
 use sha2::{Digest, Sha256};
 use storage::{
     Result, Storage, StoreError,
-    segments::{FLIPS_AHEAD, MemberAnswer, Moved, NewMembers, SegmentStore},
+    segments::{FLIPS_AHEAD, MemberAnswer, Moved, NewMembers, SegmentStore, Tell},
     settings::{DefinitionKind, NewDefinition, SettingsStore},
 };
 
@@ -210,6 +210,7 @@ pub async fn build<S: Storage>(
         members: found.members,
         flips,
         at: now,
+        tell: Tell::default(),
     };
     store.commit_members(new).await
 }

@@ -18,7 +18,7 @@ use storage::{
 };
 
 pub(crate) use commit::{add_counts, move_run, run_stands, set_fields};
-pub(crate) use inputs::{InputRow, Kinds, Queue, properties_text};
+pub(crate) use inputs::{InputRow, Kinds, Queue, add_waves, properties_text};
 
 use crate::{
     Sqlite, outbox,
@@ -41,7 +41,7 @@ impl LiveStore for Sqlite {
     async fn add_inputs(&self, inputs: Vec<NewInput>, waves: Vec<NewWave>) -> Result<()> {
         self.write(Urgency::Urgent, move |transaction| {
             inputs::add(transaction, &inputs)?;
-            inputs::add_waves(transaction, &waves)
+            add_waves(transaction, &waves)
         })
         .await
     }

@@ -392,6 +392,7 @@ fn commit(connection: &Connection, new: &NewMembers) -> Result<Moved> {
     for (contact, due) in &new.flips {
         write_flip(connection, *contact, no, Some(*due), new.at)?;
     }
+    crate::live::add_waves(connection, &new.tell.waves(&moved))?;
     storage::fault::point("segment.before_commit");
     Ok(moved)
 }

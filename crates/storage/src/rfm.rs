@@ -16,7 +16,7 @@ use std::future::Future;
 use model::{ContactId, RfmPlacement, Slug, Timestamp};
 use roaring::RoaringTreemap;
 
-use crate::Result;
+use crate::{Result, live::NewWave};
 
 /// Slug of the group of contacts who had orders of which none is inside the window now.
 pub const NO_GROUP: &str = "none";
@@ -126,6 +126,8 @@ pub struct RunCommit {
     pub chunks: Vec<(u64, Vec<u8>)>,
     /// Moves per chunk ([`chunk::encode_moves`]).
     pub moves: Vec<(u64, Vec<u8>)>,
+    /// What is told to those who moved.
+    pub waves: Vec<NewWave>,
 }
 
 /// A run in the books.

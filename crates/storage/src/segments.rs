@@ -10,7 +10,7 @@ use std::future::Future;
 use model::{Cart, Contact, ContactId, Event, Order, OrderNo, Slug, Timestamp, Totals};
 use roaring::RoaringTreemap;
 
-use crate::Result;
+use crate::{Result, live::NewWave};
 
 /// How far ahead flips are kept, in microseconds: two days.
 pub const FLIPS_AHEAD: i64 = 2 * Timestamp::DAY;
@@ -68,6 +68,32 @@ pub struct NewMembers {
     pub flips: Vec<(ContactId, Timestamp)>,
     /// The instant that it is true for.
     pub at: Timestamp,
+    /// What is told to those who move, in the same transaction.
+    pub tell: Tell,
+}
+
+/// What is told to those who move when a segment is built: each is a wave. None: nobody is told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tell {
+    /// To those who come in; the contact is put in.
+    pub entered: Option<Event>,
+    /// To those who go out.
+    pub left: Option<Event>,
+}
+
+impl Tell {
+    /// The waves that follow from a move.
+    #[must_use]
+    pub fn waves(&self, moved: &Moved) -> Vec<NewWave> {
+        [(&self.left, &moved.left), (&self.entered, &moved.entered)]
+            .into_iter()
+            .filter(|(_, contacts)| !contacts.is_empty())
+            .filter_map(|(event, contacts)| {
+                let event = event.clone()?;
+                Some(NewWave { event, causes: 0, contacts: contacts.clone() })
+            })
+            .collect()
+    }
 }
 
 /// One contact's answer for one segment.

@@ -4,6 +4,7 @@
 //! * [`Ground`]: everything that batches share until a rule changes: journeys at work ([`Book`]), segments, the shelf.
 //! * [`book`]: journeys at work, each version compiled as it was published; their lives.
 //! * [`conditions`]: whether conditions hold of contacts now, for a batch.
+//! * [`nightly`]: what is done over the whole base: scores, segments built anew, once a day.
 //! * [`watch`]: segments and RFM kept true as things happen.
 
 mod actor;
@@ -13,6 +14,7 @@ pub mod coupons;
 mod enter;
 pub mod lives;
 pub(crate) mod load;
+pub mod nightly;
 pub mod schedules;
 pub mod step;
 pub mod timers;

@@ -14,12 +14,13 @@
 //! What is kept of a contact's history for a segment (`segment::State`) takes every event in exactly once: beside it stands
 //! the number of the last input that is in it (see [`states`]).
 
+pub mod build;
 pub mod reads;
 pub mod states;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use model::{ContactId, Event, RfmPlacement, Slug, Timestamp, event::kind};
@@ -62,6 +63,8 @@ pub struct Watch {
     catalogue: Arc<Catalogue>,
     /// Segments that must be built before they can be kept true.
     unbuilt: Vec<Slug>,
+    /// For each build under way: contacts to whom anything happened since it began.
+    touched: Vec<Arc<Mutex<RoaringTreemap>>>,
 }
 
 impl std::fmt::Debug for Watch {
@@ -81,6 +84,8 @@ pub struct Seen {
     /// left, then segments entered; each with how many inputs caused each other before it.
     pub events: Vec<(Event, u8)>,
     moved: BTreeMap<(String, ContactId), bool>,
+    /// Everybody to whom something happened.
+    touched: RoaringTreemap,
 }
 
 impl Seen {
@@ -119,25 +124,67 @@ impl Watch {
                 None => unbuilt.push(file.slug.clone()),
             }
         }
+        let rescorer = Rescorer::load(store).await?;
+        let mut watch = Self {
+            workspace: Arc::clone(workspace),
+            segments,
+            interest: Interest::default(),
+            rescorer,
+            catalogue: Arc::default(),
+            unbuilt,
+            touched: Vec::new(),
+        };
+        watch.index(store).await?;
+        Ok(watch)
+    }
+
+    /// Learns anew what the watched segments read.
+    async fn index<S: Storage>(&mut self, store: &S) -> Result<()> {
         let places: BTreeMap<&str, usize> =
-            segments.iter().enumerate().map(|(place, one)| (one.file.slug.as_str(), place)).collect();
-        let asks: Vec<Vec<usize>> = segments
+            self.segments.iter().enumerate().map(|(place, one)| (one.file.slug.as_str(), place)).collect();
+        let asks: Vec<Vec<usize>> = self
+            .segments
             .iter()
             .map(|one| {
-                let all = reads::all_segments(workspace, &one.file);
+                let all = reads::all_segments(&self.workspace, &one.file);
                 all.iter().filter_map(|slug| places.get(slug.as_str()).copied()).collect()
             })
             .collect();
-        for (one, asks) in segments.iter_mut().zip(asks) {
+        for (one, asks) in self.segments.iter_mut().zip(asks) {
             one.asks = asks;
         }
-        let interest = Interest::of(workspace, segments.iter().map(|one| &*one.file));
-        let catalogue = match interest.products() {
-            true => Arc::new(Catalogue::load(store).await?),
-            false => Arc::default(),
-        };
-        let rescorer = Rescorer::load(store).await?;
-        Ok(Self { workspace: Arc::clone(workspace), segments, interest, rescorer, catalogue, unbuilt })
+        self.interest = Interest::of(&self.workspace, self.segments.iter().map(|one| &*one.file));
+        if self.interest.products() {
+            self.catalogue = Arc::new(Catalogue::load(store).await?);
+        }
+        Ok(())
+    }
+
+    /// Takes the cut points of the last runs.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn reload_scores<S: Storage>(&mut self, store: &S) -> Result<()> {
+        self.rescorer = Rescorer::load(store).await?;
+        Ok(())
+    }
+
+    /// What segments and conditions it keeps true.
+    #[must_use]
+    pub const fn workspace(&self) -> &Arc<Workspace> {
+        &self.workspace
+    }
+
+    /// Whether what an event tells still stands: a wave that says "entered" reaches some contacts after they have left
+    /// again.
+    #[must_use]
+    pub fn still_stands(&self, event: &Event, contact: ContactId) -> bool {
+        let member = || self.is_member(event.properties.get("segment")?.as_str()?, contact);
+        match event.kind.as_str() {
+            kind::SEGMENT_ENTERED => member().unwrap_or(true),
+            kind::SEGMENT_EXITED => !member().unwrap_or(false),
+            _ => true,
+        }
     }
 
     /// Segments whose members are not known for the condition that they have now: they are to be built.
@@ -194,6 +241,7 @@ impl Watch {
         let mut asked: Vec<BTreeSet<ContactId>> = vec![BTreeSet::new(); self.segments.len()];
         for input in inputs.iter().filter(|input| input.event.contact != ContactId(0)) {
             let contact = input.event.contact;
+            seen.touched.insert(contact.0.cast_unsigned());
             let known = causes.entry(contact).or_default();
             *known = (*known).max(input.causes);
             if reads::is_order(&input.event.kind) {
@@ -244,6 +292,7 @@ impl Watch {
             }
         }
         let (mut seen, mut events) = (Seen::default(), Vec::new());
+        seen.touched.extend(due.iter().map(|(_, contact)| contact.0.cast_unsigned()));
         self.answer(store, &asked, &[], BTreeMap::new(), now, &mut seen, &mut events).await?;
         finish(&mut seen, events, &BTreeMap::new());
         Ok(seen)
@@ -261,6 +310,7 @@ impl Watch {
         now: Timestamp,
     ) -> Result<Seen> {
         let (mut seen, mut placed, mut events) = (Seen::default(), BTreeMap::new(), Vec::new());
+        seen.touched.extend(contacts.iter().map(|contact| contact.0.cast_unsigned()));
         let mut asked: Vec<BTreeSet<ContactId>> = vec![BTreeSet::new(); self.segments.len()];
         for (contact, change) in self.rescore(store, contacts, now, &mut seen, &mut placed).await? {
             events.push((contact, 0, change.event(contact, now)));
@@ -277,6 +327,11 @@ impl Watch {
 
     /// Takes the moves into memory, once they are committed.
     pub fn committed(&mut self, seen: &Seen) {
+        // Builds that are over, or were given up, want to know nothing any more.
+        self.touched.retain(|touched| Arc::strong_count(touched) > 1);
+        for touched in &self.touched {
+            *touched.lock().unwrap_or_else(PoisonError::into_inner) |= &seen.touched;
+        }
         for ((slug, contact), member) in &seen.moved {
             if let Some(place) = self.place(slug) {
                 let members = &mut self.segments[place].members;

@@ -141,6 +141,7 @@ pub(super) fn commit(tx: &Transaction<'_>, commit: &RunCommit) -> Result<Vec<Con
         ));
     }
     write_chunks(tx, commit)?;
+    crate::live::add_waves(tx, &commit.waves)?;
     storage::fault::point("rfm.between_chunks_and_run");
     let at = ticket.run.window.until;
     tx.prepare_cached("INSERT INTO rfm_runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")

@@ -43,6 +43,7 @@ fn commit(ticket: RunTicket, chunks: Vec<(u64, Vec<u8>)>) -> RunCommit {
         changed: 0,
         chunks,
         moves: Vec::new(),
+        waves: Vec::new(),
     }
 }
 

@@ -195,6 +195,7 @@ pub async fn live_steps_commit_everything(db: &impl Live) {
         members: [2].into_iter().collect(),
         flips: Vec::new(),
         at: dated(0),
+        tell: storage::segments::Tell::default(),
     };
     db.commit_members(new).await.unwrap();
     db.add_codes(slug("ten"), vec!["X1".into()], dated(0)).await.unwrap();

@@ -51,6 +51,7 @@ pub(super) fn is_order(name: &str) -> bool {
 }
 
 /// Which of the watched segments, by place, read what.
+#[derive(Default)]
 pub(super) struct Interest {
     reads: Vec<Reads>,
     /// Of inputs that tell all by their kind.
