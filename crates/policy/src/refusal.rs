@@ -35,11 +35,13 @@ pub enum Refusal {
     SendLimit,
     /// Another of the contact's addresses, or another contact with this address, was sent the same message.
     Duplicate,
+    /// The contact is kept without messages, to measure what they do (a journey's holdout group).
+    Holdout,
 }
 
 impl Refusal {
     /// Every reason, in the order in which they are looked for.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::MissingAddress,
         Self::Suppressed,
         Self::AddressBounced,
@@ -53,6 +55,7 @@ impl Refusal {
         Self::Expired,
         Self::SendLimit,
         Self::Duplicate,
+        Self::Holdout,
     ];
 
     /// Its word in counters, traces and files.
@@ -72,6 +75,7 @@ impl Refusal {
             Self::Expired => "expired",
             Self::SendLimit => "send_limit",
             Self::Duplicate => "duplicate",
+            Self::Holdout => "holdout",
         }
     }
 
@@ -111,6 +115,8 @@ impl Refusal {
             (Self::SendLimit, Lang::Fr) => "limite d'envoi atteinte",
             (Self::Duplicate, Lang::En) => "same message already sent",
             (Self::Duplicate, Lang::Fr) => "même message déjà envoyé",
+            (Self::Holdout, Lang::En) => "holdout group",
+            (Self::Holdout, Lang::Fr) => "groupe témoin",
         }
     }
 }

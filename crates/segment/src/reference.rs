@@ -5,8 +5,8 @@ use std::fmt;
 
 use model::{Problem, ProductId, Value, doc::Node};
 
-/// A dotted path whose first part is `nodes`, `contact`, `trigger`, `run`, or in templates
-/// `variables`.
+/// A dotted path whose first part is `nodes`, `contact`, `trigger`, `run`, in templates
+/// `variables`, or where an event is waited for `event`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefPath(Vec<String>);
 
@@ -48,7 +48,7 @@ impl Data for NoData {
 
 impl RefPath {
     /// The roots of a path.
-    pub const ROOTS: [&'static str; 5] = ["nodes", "contact", "trigger", "run", "variables"];
+    pub const ROOTS: [&'static str; 6] = ["nodes", "contact", "trigger", "run", "variables", "event"];
 
     /// Reads a dotted path.
     ///

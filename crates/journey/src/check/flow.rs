@@ -25,6 +25,34 @@ pub(super) fn check(nodes: &[Node], reads: &[Read], problems: &mut Problems) {
     loose_ends(nodes, &reached, problems);
     unguarded_products(nodes, &graph, &reached, reads, problems);
     message_twice(nodes, &graph, problems);
+    before_holdout(nodes, &graph, &reached, problems);
+}
+
+/// Messages that some path sends to contacts who did not come through the holdout node.
+fn before_holdout(nodes: &[Node], graph: &Graph, reached: &[bool], problems: &mut Problems) {
+    let holdouts =
+        (0..nodes.len() as u16).filter(|n| nodes[usize::from(*n)].step.holds()).collect::<Vec<_>>();
+    if holdouts.is_empty() {
+        return;
+    }
+    let before = dominators(graph, reached);
+    let senders = (0..nodes.len()).filter(|n| reached[*n] && nodes[*n].step.sends());
+    for sender in senders.filter(|n| !holdouts.iter().any(|holdout| before[*n].contains(holdout))) {
+        let node = &nodes[sender];
+        problems.push(
+            Problem::warning(
+                "journey.before_holdout",
+                format!(
+                    "`{}` may write to contacts that `{}` did not draw yet",
+                    node.id,
+                    nodes[usize::from(holdouts[0])].id
+                ),
+            )
+            .field(format!("nodes.{}", node.id))
+            .at(node.place)
+            .cure("put the holdout right behind the start: who is held must get no message of the journey"),
+        );
+    }
 }
 
 /// Edges without their words.

@@ -33,6 +33,8 @@ pub struct Binder<'a> {
     conditions: Vec<Condition>,
     coupons: Vec<Slug>,
     refs: Vec<Read>,
+    senders: Vec<u16>,
+    of_event: bool,
     /// What of a contact the journey reads beside its profile.
     pub reads: Reads,
 }
@@ -56,6 +58,8 @@ impl<'a> Binder<'a> {
             conditions: Vec::new(),
             coupons: Vec::new(),
             refs: Vec::new(),
+            senders: (0..).zip(nodes).filter(|(_, node)| node.step.sends()).map(|(n, _)| n).collect(),
+            of_event: false,
             reads: Reads::default(),
         }
     }
@@ -312,6 +316,67 @@ impl<'a> Binder<'a> {
         Some(found)
     }
 
+    /// A node that sends messages to the contact, by its number.
+    pub fn sender(&mut self, named: &Named) -> Option<u16> {
+        let found = self.by_id.get(&named.text).copied();
+        if let Some(number) = found.filter(|number| self.senders.contains(number)) {
+            return Some(number);
+        }
+        let senders = self.senders.iter().map(|number| self.exports[usize::from(*number)].0.clone());
+        let senders: Vec<String> = senders.collect();
+        let (code, message) = match found {
+            Some(_) => ("journey.no_sender", format!("`{}` sends the contact no message", named.text)),
+            None => ("journey.unknown_node", format!("there is no node `{}`", named.text)),
+        };
+        let problem = Problem::new(code, message).field(&named.field).value(&named.text).at(named.place);
+        self.problems.push(if senders.is_empty() {
+            problem.cure("name a node that sends, as send_email does")
+        } else {
+            problem.suggest(&named.text, senders.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        None
+    }
+
+    /// Warns of a journey that does not exist yet: two that lead into each other cannot both be published first.
+    pub fn journey(&mut self, named: &Named) {
+        if self.beside.journeys.contains(&named.text) {
+            return;
+        }
+        let known: Vec<&str> = self.beside.journeys.iter().map(String::as_str).collect();
+        let problem =
+            Problem::warning("journey.unknown_journey", format!("there is no journey `{}`", named.text));
+        let problem = problem.field(&named.field).value(&named.text).at(named.place);
+        self.problems.push(if known.is_empty() {
+            problem.cure("publish it before contacts come here")
+        } else {
+            problem.suggest(&named.text, known)
+        });
+    }
+
+    /// Warns of a kind of event that was never seen and that Relance does not know.
+    pub fn event_kind(&mut self, kind: &str, place: Place, key: &str) {
+        let seen = &self.beside.event_kinds;
+        let known = model::event::kind::KNOWN;
+        if seen.is_empty() || known.contains(&kind) || seen.iter().any(|seen| seen == kind) {
+            return;
+        }
+        let all = known.iter().copied().chain(seen.iter().map(String::as_str));
+        let problem = Problem::warning("journey.unknown_event", format!("no event `{kind}` was ever seen"))
+            .field(self.path(key))
+            .value(kind)
+            .at(place)
+            .suggest(kind, all.collect::<Vec<_>>());
+        self.problems.push(problem);
+    }
+
+    /// As [`Self::condition`], of an event that is waited for (`event.…`).
+    pub fn event_condition(&mut self, node: &model::doc::Node, field: &str) -> Option<Condition> {
+        self.of_event = true;
+        let condition = self.condition(node, field);
+        self.of_event = false;
+        condition
+    }
+
     /// Reads a condition about the contact, what it did, and the data of earlier nodes. One that asks histories or carts
     /// is for [`Binder::keep_condition`]: see [`crate::nodes::question::Question`], which knows the difference.
     pub fn condition(&mut self, node: &model::doc::Node, field: &str) -> Option<Condition> {
@@ -325,7 +390,7 @@ impl<'a> Binder<'a> {
         field: &str,
         in_file: impl Fn(String) -> String,
     ) -> Option<Condition> {
-        let table = Table { exports: &self.exports, by_id: self.by_id };
+        let table = Table { exports: &self.exports, by_id: self.by_id, of_event: self.of_event };
         let mut schema = Schema::with_fields(self.beside.fields.iter().cloned());
         schema.segments = self.beside.segments.iter().cloned().collect();
         schema.refs = Some(&table);
@@ -471,11 +536,13 @@ impl<'a> Binder<'a> {
 struct Table<'a> {
     exports: &'a [(String, &'static [Export])],
     by_id: &'a HashMap<String, u16>,
+    of_event: bool,
 }
 
 impl Refs for Table<'_> {
     fn kind(&self, path: &RefPath) -> Option<Kind> {
         match path.parts().iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["event", ..] if self.of_event => return Some(Kind::Any),
             ["run", "entered_at"] => return Some(Kind::Instant),
             ["run", "key"] => return Some(Kind::Text),
             ["run", "message", node] => return self.by_id.contains_key(*node).then_some(Kind::Text),

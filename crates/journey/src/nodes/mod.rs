@@ -5,18 +5,21 @@
 
 pub mod alert;
 pub mod assign_coupon;
+pub mod branches;
 pub mod cart_is;
 pub mod check_value;
 pub mod end;
 pub mod exit;
 pub mod get_last_cart;
 pub mod get_products;
+pub mod go_to;
 pub mod goal;
 pub mod has_consent;
 pub mod has_done;
 pub mod has_field;
 pub mod has_message;
 pub mod has_purchased;
+pub mod holdout;
 pub mod in_list;
 pub mod in_segment;
 pub mod lists;
@@ -28,8 +31,10 @@ pub mod send_push;
 pub mod send_sms;
 pub mod sending;
 pub mod set_field;
+pub mod split;
 pub mod start;
 pub mod wait;
+pub mod wait_for;
 pub mod webhook;
 
 use std::fmt;
@@ -69,7 +74,11 @@ pub const KINDS: &[&Kind] = &[
     &alert::KIND,
     &send_email::KIND,
     &wait::KIND,
+    &wait_for::KIND,
+    &split::KIND,
+    &holdout::KIND,
     &goal::KIND,
+    &go_to::KIND,
     &exit::KIND,
     &send_sms::KIND,
     &send_push::KIND,
@@ -190,7 +199,14 @@ pub trait Step: fmt::Debug + Send + Sync {
         false
     }
 
-    /// The kinds of events that [`Step::hears`] may answer yes to, so that others never wake anybody.
+    /// Whether an interaction with the message of another node (by its number) must be remembered for this one, though
+    /// nobody stays here yet; and as what.
+    fn notes(&self, signal: &Event, sender: u16) -> Option<u8> {
+        let _ = (signal, sender);
+        None
+    }
+
+    /// The kinds of events that [`Step::hears`] or [`Step::notes`] may answer yes to, so that others never wake anybody.
     fn listens(&self) -> Vec<String> {
         Vec::new()
     }
@@ -210,6 +226,11 @@ pub trait Step: fmt::Debug + Send + Sync {
 
     /// Whether a contact may stay here for a time: a loop needs such a node.
     fn waits(&self) -> bool {
+        false
+    }
+
+    /// Whether it may keep a contact without any message of the run.
+    fn holds(&self) -> bool {
         false
     }
 

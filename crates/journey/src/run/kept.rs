@@ -28,8 +28,17 @@ struct Kept {
     sent: Vec<(u16, MessageId)>,
     #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
     given: Vec<Given>,
+    #[serde(rename = "h", default, skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<(u16, u8, u16)>,
+    #[serde(rename = "w", default, skip_serializing_if = "is_false")]
+    held: bool,
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     goal_at: Option<Timestamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+const fn is_false(held: &bool) -> bool {
+    !*held
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,6 +114,8 @@ impl Run {
             visits: self.visits.clone(),
             sent: self.sent.clone(),
             given: self.given.clone(),
+            notes: self.notes.clone(),
+            held: self.held,
             goal_at: self.goal_at,
         };
         let mut bytes = vec![VERSION];
@@ -140,6 +151,8 @@ impl Run {
             visits: kept.visits,
             sent: kept.sent,
             given: kept.given,
+            notes: kept.notes,
+            held: kept.held,
             goal_at: kept.goal_at,
             wrote: false,
             done: Effects::default(),

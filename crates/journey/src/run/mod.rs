@@ -436,6 +436,10 @@ pub struct Run {
     sent: Vec<(u16, MessageId)>,
     /// The codes that it was given.
     given: Vec<Given>,
+    /// Interactions with messages that came before the contact did: (node that waits for it, as what, sender).
+    notes: Vec<(u16, u8, u16)>,
+    /// Whether the contact is kept without messages.
+    held: bool,
     goal_at: Option<Timestamp>,
     /// Whether the step just taken wrote into the contact.
     wrote: bool,
@@ -555,6 +559,8 @@ impl Run {
             visits: Vec::new(),
             sent: Vec::new(),
             given: Vec::new(),
+            notes: Vec::new(),
+            held: false,
             goal_at: None,
             wrote: false,
             done: Effects::default(),
@@ -639,7 +645,8 @@ impl Run {
         self.tokens.len() > before
     }
 
-    /// Ends the stays at nodes that hear a signal; whether there were any.
+    /// Ends the stays at nodes that hear a signal, and remembers an interaction with a message of the run that a later
+    /// node may wait for. Whether there was either: then the run goes on, or has more to keep.
     pub fn hear(&mut self, signal: &Arc<Event>, world: &World<'_>) -> bool {
         let (entry, person, sent) = (&self.entry, &self.person, &self.sent);
         let woken: Vec<bool> = self
@@ -651,8 +658,25 @@ impl Run {
                 world.journey.node(token.node).step.hears(signal, &Ear { data, stay, sent })
             })
             .collect();
+        let noted = self.note(signal, world.journey);
         let mut woken = woken.into_iter();
-        self.wake(|_| woken.next().unwrap_or_default().then(|| Woken::Signal(Arc::clone(signal))))
+        noted | self.wake(|_| woken.next().unwrap_or_default().then(|| Woken::Signal(Arc::clone(signal))))
+    }
+
+    fn note(&mut self, signal: &Event, journey: &Journey) -> bool {
+        let before = self.notes.len();
+        let Some(id) = crate::nodes::wait_for::message_of(signal) else { return false };
+        let senders = self.sent.iter().filter(|(_, known)| *known == id);
+        for (sender, _) in senders {
+            for (number, node) in journey.nodes.iter().enumerate() {
+                let Some(what) = node.step.notes(signal, *sender) else { continue };
+                let note = (number as u16, what, *sender);
+                if !self.notes.contains(&note) {
+                    self.notes.push(note);
+                }
+            }
+        }
+        self.notes.len() > before
     }
 
     fn wake(&mut self, mut wakes: impl FnMut(&Token) -> Option<Woken>) -> bool {
@@ -730,6 +754,39 @@ impl Ear<'_> {
     pub fn message(&self, node: u16) -> Option<MessageId> {
         self.sent.iter().find(|(known, _)| *known == node).map(|(_, id)| *id)
     }
+
+    /// The run's key; empty where there is none.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.data.entry.key
+    }
+
+    /// When what started the run happened; a late event's instant, not its arrival.
+    #[must_use]
+    pub fn began_at(&self) -> Timestamp {
+        let entry = self.data.entry;
+        entry.trigger.as_ref().map_or(entry.at, |trigger| trigger.at.min(entry.at))
+    }
+
+    pub(crate) const fn person(&self) -> &Person {
+        self.data.person
+    }
+
+    pub(crate) const fn journey(&self) -> &Journey {
+        self.data.world.journey
+    }
+
+    pub(crate) const fn catalogue(&self) -> &Catalogue {
+        self.data.world.catalogue
+    }
+
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.data.world.now
+    }
+
+    pub(crate) const fn zone(&self) -> &Zone {
+        self.data.world.zone
+    }
 }
 
 /// What a step sees and does.
@@ -749,6 +806,8 @@ pub struct Context<'a> {
     pub(crate) exports: &'a Exports,
     pub(crate) person: &'a mut Person,
     sent: &'a mut Vec<(u16, MessageId)>,
+    notes: &'a mut Vec<(u16, u8, u16)>,
+    held: &'a mut bool,
     goal_at: &'a mut Option<Timestamp>,
     wrote: &'a mut bool,
     given: &'a mut Vec<Given>,
@@ -780,10 +839,40 @@ impl Context<'_> {
         }
     }
 
+    /// Chance that is the same for a contact at this node in every run and version of the journey.
+    #[must_use]
+    pub fn lasting_dice(&self) -> Dice {
+        let journey = self.world.journey;
+        let text = |text: &str| Dice::of(&text.bytes().map(u64::from).collect::<Vec<_>>()).next_u64();
+        let contact = self.person.contact.id.0.unsigned_abs();
+        Dice::of(&[text(journey.slug.as_str()), text(&journey.node(self.number).id), contact])
+    }
+
+    /// Keeps the contact without any message of this run from now on.
+    pub const fn hold(&mut self) {
+        *self.held = true;
+    }
+
     /// The last message that a node sent in this run.
     #[must_use]
     pub fn message(&self, node: u16) -> Option<MessageId> {
         self.sent.iter().find(|(known, _)| *known == node).map(|(_, id)| *id)
+    }
+
+    /// The ear of the stay that has just ended.
+    pub(crate) fn ear(&self) -> Option<Ear<'_>> {
+        let (stay, _) = self.stayed?;
+        Some(Ear { data: self.data(), stay, sent: self.sent })
+    }
+
+    /// Whether an interaction came before the contact did.
+    pub(crate) fn noted(&self, what: u8) -> bool {
+        self.notes.iter().any(|(node, known, _)| (*node, *known) == (self.number, what))
+    }
+
+    /// What is answered is answered once.
+    pub(crate) fn forget_notes(&mut self, what: u8) {
+        self.notes.retain(|(node, known, _)| (*node, *known) != (self.number, what));
     }
 
     /// Writes a custom field; none clears it.
@@ -830,6 +919,8 @@ impl Context<'_> {
             message.visit,
         );
         self.sent.retain(|(known, _)| *known != self.number);
+        // What was done with the message before is not done with this one.
+        self.notes.retain(|(.., sender)| *sender != self.number);
         self.sent.push((self.number, id));
         if let Some(sending) = node.step.sending().filter(|_| message.to.is_none()) {
             self.person.sends.push(policy::PastSend {
@@ -949,6 +1040,8 @@ pub fn advance(run: &mut Run, world: &World<'_>) -> Progress {
                 exports: &token.exports,
                 person: &mut run.person,
                 sent: &mut run.sent,
+                notes: &mut run.notes,
+                held: &mut run.held,
                 goal_at: &mut run.goal_at,
                 wrote: &mut run.wrote,
                 given: &mut run.given,
@@ -993,12 +1086,23 @@ fn guard(run: &mut Run, world: &World<'_>, number: u16) -> Option<Flow> {
             return Some(Flow::Leave(Leaving::Limit));
         }
     }
+    if run.held && node.step.sends() {
+        return Some(refused(node.step.skipped(), policy::Refusal::Holdout));
+    }
     let keep = world.journey.keep.as_ref().filter(|_| number == 0 || node.step.sends())?;
     match run.answers.condition(keep.condition) {
         None => Some(Flow::Needs(vec![Need::Condition(keep.condition)])),
         Some(true) => None,
         Some(false) if keep.leave || number == 0 => Some(Flow::Leave(Leaving::While)),
         Some(false) => Some(node.step.skipped()),
+    }
+}
+
+/// A message that is not sent, for this reason.
+fn refused(flow: Flow, reason: policy::Refusal) -> Flow {
+    match flow {
+        Flow::Done(passage) => Flow::Done(Passage { detail: Detail::Refused(reason), ..passage }),
+        other => other,
     }
 }
 

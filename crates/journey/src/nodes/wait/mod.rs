@@ -36,6 +36,8 @@ use crate::{
     trace::Detail,
 };
 
+pub(crate) use read::period;
+
 /// The longest wait, in days.
 pub const WAIT_MAX_DAYS: i32 = 400;
 
