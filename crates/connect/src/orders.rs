@@ -59,6 +59,8 @@ pub struct Draft {
     pub currency: Option<Currency>,
     /// Where it comes from.
     pub cart_id: Option<String>,
+    /// Codes of coupons that it used.
+    pub coupons: Vec<String>,
     /// The order that it takes back from.
     pub refund_of: Option<String>,
     /// What was bought.
@@ -86,6 +88,7 @@ struct Columns {
     status: Option<usize>,
     currency: Option<usize>,
     cart_id: Option<usize>,
+    coupon: Option<usize>,
     refund_of: Option<usize>,
     items: Option<usize>,
     product: Option<usize>,
@@ -127,6 +130,7 @@ impl OrderReader {
             status: slot("status"),
             currency: slot("currency"),
             cart_id: slot("cart_id"),
+            coupon: slot("coupon"),
             refund_of: slot("refund_of"),
             items: slot("items"),
             product: slot("product"),
@@ -277,6 +281,7 @@ impl OrderReader {
                 .map(|text| Currency::parse(&text).map_err(|problem| problem.field("currency")))
                 .transpose()?,
             cart_id: id(columns.cart_id, "cart_id")?,
+            coupons: coupons(values.text(columns.coupon, "coupon")?.as_deref()),
             refund_of: id(columns.refund_of, "refund_of")?,
             lines: Vec::new(),
             contact_raw: values.raw(columns.contact).to_vec(),
@@ -459,4 +464,9 @@ fn status(text: &str) -> Result<OrderStatus> {
             .value(text)
             .suggest(text, ["completed", "paid", "shipped", "cancelled", "refunded"])),
     }
+}
+/// The codes of a cell: several stand apart by blanks or one of `, ; |`.
+fn coupons(cell: Option<&str>) -> Vec<String> {
+    let codes = cell.unwrap_or_default().split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'));
+    codes.filter(|code| !code.is_empty()).map(str::to_owned).collect()
 }

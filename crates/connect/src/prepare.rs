@@ -244,7 +244,7 @@ impl<'a, F: FnMut(Prepared) -> bool> Preparer<'a, F> {
             currency: draft.currency.unwrap_or(self.plan.currency),
             status: draft.status.unwrap_or(OrderStatus::Completed),
             cart_id: draft.cart_id,
-            coupons: Vec::new(),
+            coupons: draft.coupons,
             lines,
         });
     }

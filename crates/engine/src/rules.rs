@@ -9,7 +9,7 @@ use journey::{
     Beside, Document, Journey,
     check::{self, Content},
 };
-use model::{Currency, FieldDef, Problem, Problems, Slug, Timestamp, Value, Zone, doc};
+use model::{CouponSet, Currency, FieldDef, Problem, Problems, Slug, Timestamp, Value, Zone, doc};
 use segment::{Condition, Known, Schema, SegmentFile};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
@@ -291,8 +291,14 @@ impl Found {
         let mut slugs: Vec<String> =
             workspace.coupons.iter().map(|definition| definition.slug.to_string()).collect();
         for source in &folder.coupons {
-            let Some((slug, tree)) = self.tree(source) else { continue };
-            self.define(DefinitionKind::CouponSet, &slug, tree.to_json());
+            let read = CouponSet::parse(&source.text, Some(&source.slug), &workspace.zone);
+            let Some(set) = self.keep(read.map_err(|problems| in_file(problems, &source.file))) else {
+                // The set is there, only broken: its journey's references to it are not reported too.
+                slugs.push(source.slug.clone());
+                continue;
+            };
+            let slug = set.slug.clone();
+            self.define(DefinitionKind::CouponSet, &slug, set.to_json());
             slugs.push(slug.to_string());
         }
         slugs.sort();

@@ -147,14 +147,14 @@ pub fn check_code(code: &str) -> Result<(), Problem> {
         .value(code)
         .cure("check the column: is this a code?"));
     }
-    if code.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '"')) {
+    if code.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '|' | '"')) {
         return Err(Problem::new(
             "coupon.code_invalid",
             format!("`{code}` holds a character that no code may hold"),
         )
         .field("code")
         .value(code)
-        .cure("write codes without blanks, commas, semicolons and quotation marks"));
+        .cure("write codes without blanks, quotation marks and any of , ; |"));
     }
     Ok(())
 }

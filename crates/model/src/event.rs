@@ -98,6 +98,8 @@ pub mod kind {
     pub const BACK_IN_STOCK_SUBSCRIBED: &str = "Subscribed to Back in Stock";
     /// Somebody asked by API or by hand that the contact enters a journey; properties `journey`, and what was given.
     pub const JOURNEY_ENTRY: &str = "Journey Entry";
+    /// A coupon was put to a cart, or with `order_id` to an order; properties `coupon`, `order_id`.
+    pub const COUPON_APPLIED: &str = "Coupon Applied";
     /// A contact was given a coupon; properties `set`, `code`.
     pub const COUPON_ASSIGNED: &str = "Coupon Assigned";
     /// An order used a coupon that was given; properties `set`, `code`, `order_id`.
@@ -142,6 +144,7 @@ pub mod kind {
         LOW_STOCK,
         BACK_IN_STOCK_SUBSCRIBED,
         JOURNEY_ENTRY,
+        COUPON_APPLIED,
         COUPON_ASSIGNED,
         COUPON_REDEEMED,
         SEGMENT_ENTERED,

@@ -1,6 +1,7 @@
 //! See `storage::imports`.
 
 mod contacts;
+mod coupons;
 mod currency;
 mod live;
 mod orders;
@@ -84,6 +85,7 @@ fn run(
         days: DayDeltas::default(),
         money: currency::Currencies::load(connection)?,
         totals: orders::TotalsDeltas::default(),
+        redemptions: coupons::Redemptions::default(),
         outcome: ImportOutcome::default(),
         kinds: Kinds::default(),
         queue: live::queue(connection, &batch)?,
@@ -96,6 +98,7 @@ fn run(
     work.take_carts(carts)?;
     work.take_events(events)?;
     work.totals.write(connection)?;
+    work.tell_redeemed(batch.live)?;
     work.days.write(connection)?;
     if let Some(queue) = work.queue.take() {
         queue.close(connection)?;
@@ -130,6 +133,7 @@ struct Work<'a> {
     days: DayDeltas,
     money: currency::Currencies,
     totals: orders::TotalsDeltas,
+    redemptions: coupons::Redemptions,
     outcome: ImportOutcome,
     /// Numbers of kinds of events.
     kinds: Kinds,

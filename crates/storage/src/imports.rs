@@ -141,7 +141,7 @@ pub struct ImportOrder {
     pub status: OrderStatus,
     /// The shop's id of the cart that it came from; the order's own id when none is given.
     pub cart_id: Option<String>,
-    /// Coupon codes that it used, as the shop writes them: those of our sets are marked as used.
+    /// Codes of coupons that it used: they are marked as redeemed, and the contact has the event `Coupon Redeemed`.
     pub coupons: Vec<String>,
     /// What was bought.
     pub lines: Vec<ImportLine>,

@@ -123,6 +123,10 @@ impl Work<'_> {
         if counts {
             self.count_lines(order.at, lines, 1);
             self.totals.order(contact, order.at, total - refunded);
+            let codes = std::mem::take(&mut order.coupons);
+            let used =
+                super::coupons::of_order(codes, contact, &order.external_id, total - refunded, order.at);
+            self.redeem(&used)?;
         }
         self.outcome.orders.new += 1;
         self.order_happened(contact, &order, currency, cart_of)?;

@@ -150,7 +150,8 @@ impl Work<'_> {
     }
 
     fn take_event(&mut self, event: ImportEvent, no: i64, kind: u32, properties: &str) -> Result<()> {
-        let contact = self.contact_named(event.contact, event.at)?;
+        let contact = self.contact_named(event.contact.clone(), event.at)?;
+        self.redeem_of_event(&event, contact)?;
         if let Some(message_id) = &event.message_id {
             self.connection
                 .prepare_cached(

@@ -1,0 +1,134 @@
+//! Coupons that orders of a batch used: marked as redeemed, and told as events of their contacts.
+
+use model::{Amount, ContactId, Event, Timestamp, event::kind};
+use serde_json::{Map, Value, json};
+use storage::{
+    Result,
+    coupons::{Redeemed, Redemption},
+    imports::ImportEvent,
+    live::NewInput,
+};
+
+use super::Work;
+use crate::{
+    coupons::{SharedCodes, redeem, shared_codes},
+    events::{self, EventRow, kind_id},
+    live::add_inputs,
+    rows::{take_numbers, to_json},
+};
+
+/// What a batch's orders redeemed so far.
+#[derive(Default)]
+pub(super) struct Redemptions {
+    /// Loaded with the first order that names a code.
+    shared: Option<SharedCodes>,
+    /// Events to tell.
+    raised: Vec<Event>,
+}
+
+impl Work<'_> {
+    /// Marks the codes that an order names.
+    pub(super) fn redeem(&mut self, redemption: &Redemption) -> Result<()> {
+        if redemption.codes.is_empty() {
+            return Ok(());
+        }
+        let shared = match self.redemptions.shared.take() {
+            Some(shared) => shared,
+            None => shared_codes(self.connection)?,
+        };
+        for Redeemed { set, code, contact } in redeem(self.connection, &shared, redemption)? {
+            if contact == ContactId(0) {
+                continue;
+            }
+            let mut properties = Map::new();
+            properties.insert("set".to_owned(), json!(set));
+            properties.insert("code".to_owned(), json!(code));
+            properties.insert("order_id".to_owned(), json!(redemption.order_id));
+            properties.insert("net".to_owned(), number(redemption.net));
+            self.redemptions.raised.push(Event {
+                contact,
+                at: redemption.at,
+                received_at: self.now,
+                kind: kind::COUPON_REDEEMED.to_owned(),
+                message_id: None,
+                properties,
+            });
+        }
+        self.redemptions.shared = Some(shared);
+        Ok(())
+    }
+
+    /// An event that says that an order used a code: `Order Completed` with a `coupon`, `Coupon Applied` with an
+    /// `order_id` (one that was only put to a cart has none, and may be taken off again).
+    pub(super) fn redeem_of_event(&mut self, event: &ImportEvent, contact: ContactId) -> Result<()> {
+        let names: &[&str] = match event.kind.as_str() {
+            kind::ORDER_COMPLETED => &["coupon"],
+            kind::COUPON_APPLIED => &["coupon", "code", "coupon_id", "coupon_name"],
+            _ => return Ok(()),
+        };
+        let Some(order_id) = event.properties.get("order_id").and_then(Value::as_str) else { return Ok(()) };
+        let codes = names.iter().flat_map(|name| texts(event.properties.get(*name))).collect();
+        let total = ["total", "revenue"].iter().find_map(|name| event.properties.get(*name));
+        let net = total.and_then(|total| Amount::parse(total.to_string().trim_matches('"')).ok());
+        self.redeem(&Redemption {
+            codes,
+            contact,
+            order_id: order_id.to_owned(),
+            net: net.unwrap_or(Amount::ZERO),
+            at: event.at,
+        })
+    }
+
+    /// Puts what was redeemed into the contacts' histories; what happens now is an input, too.
+    pub(super) fn tell_redeemed(&mut self, live: bool) -> Result<()> {
+        let raised = std::mem::take(&mut self.redemptions.raised);
+        if raised.is_empty() {
+            return Ok(());
+        }
+        if live {
+            let inputs: Vec<NewInput> =
+                raised.into_iter().map(|event| NewInput { event, causes: 0, stored: true }).collect();
+            return add_inputs(self.connection, &inputs);
+        }
+        let first = take_numbers(self.connection, "event", raised.len() as i64)?;
+        let kind = kind_id(self.connection, kind::COUPON_REDEEMED)?;
+        for (no, event) in (first..).zip(&raised) {
+            let row = EventRow {
+                contact: event.contact,
+                at: event.at,
+                no,
+                kind,
+                received_at: event.received_at,
+                message_id: None,
+                properties: &to_json(&event.properties)?,
+            };
+            events::insert(self.connection, &row)?;
+        }
+        Ok(())
+    }
+}
+
+/// An order of an import as a redemption.
+pub(super) fn of_order(
+    codes: Vec<String>,
+    contact: ContactId,
+    order_id: &str,
+    net: i64,
+    at: Timestamp,
+) -> Redemption {
+    Redemption { codes, contact, order_id: order_id.to_owned(), net: Amount(net), at }
+}
+
+/// A text, or a list of texts.
+fn texts(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// An amount as a number of JSON, so that conditions compare it.
+fn number(amount: Amount) -> Value {
+    serde_json::from_str(&amount.to_string()).unwrap_or_else(|_| json!(amount.to_string()))
+}
