@@ -23,7 +23,8 @@ use crate::{
 impl CouponStore for Sqlite {
     async fn add_codes(&self, set: Slug, codes: Vec<String>, now: Timestamp) -> Result<AddedCodes> {
         let _ = now;
-        self.write(Urgency::Bulk, move |transaction| add(transaction, &set, &codes)).await
+        self.write(Urgency::Bulk, move |transaction| add(transaction, &set, &codes, CouponSet::CODES_MAX))
+            .await
     }
 
     async fn free_codes(&self, set: Slug, after: i64, limit: usize) -> Result<Vec<FreeCode>> {
@@ -183,7 +184,8 @@ fn read_terms(set: &str, json: &str) -> Result<CouponSet> {
     CouponSet::from_json(&tree).map_err(|problem| inconsistent("definitions", set, problem.message))
 }
 
-fn add(connection: &Connection, set: &Slug, codes: &[String]) -> Result<AddedCodes> {
+/// Adds codes to a set that holds at most `max`.
+fn add(connection: &Connection, set: &Slug, codes: &[String], max: u64) -> Result<AddedCodes> {
     let id = make_set(connection, set)?;
     let mut room = {
         let known: i64 = connection
@@ -191,7 +193,7 @@ fn add(connection: &Connection, set: &Slug, codes: &[String]) -> Result<AddedCod
             .map_err(driver)?
             .query_row([id], |row| row.get(0))
             .map_err(driver)?;
-        CouponSet::CODES_MAX.saturating_sub(known.unsigned_abs())
+        max.saturating_sub(known.unsigned_abs())
     };
     let shared = shared_codes(connection)?;
     let mut owner =
@@ -208,7 +210,7 @@ fn add(connection: &Connection, set: &Slug, codes: &[String]) -> Result<AddedCod
         } else if shared.contains_key(&code.to_ascii_uppercase()) {
             of_another(code)
         } else if room == 0 {
-            Problem::new("coupon.set_full", format!("the set holds {} codes already", CouponSet::CODES_MAX))
+            Problem::new("coupon.set_full", format!("the set holds {max} codes already"))
                 .value(code)
                 .cure("make another set, and name it as the alternative")
         } else if insert.execute((id, code)).map_err(driver)? == 1 {
@@ -245,18 +247,13 @@ fn of_another(code: &str) -> Problem {
 
 fn count(connection: &Connection, set: &Slug, now: Timestamp) -> Result<CouponCounts> {
     let Some(id) = set_id(connection, set)? else { return Ok(CouponCounts::default()) };
-    let one = |sql: &str| -> Result<u64> {
+    let one = |state: &str| -> Result<u64> {
+        let sql =
+            format!("SELECT count(*) FROM coupon_uses WHERE set_id = ?1 AND ?2 IS NOT NULL AND {state}");
         let n: i64 = connection
-            .prepare_cached(sql)
+            .prepare_cached(&sql)
             .map_err(driver)?
-            .query_row(
-                rusqlite::params_from_iter([id, now.0].into_iter().take(if sql.contains("?2") {
-                    2
-                } else {
-                    1
-                })),
-                |row| row.get(0),
-            )
+            .query_row((id, now.0), |row| row.get(0))
             .map_err(driver)?;
         Ok(n.unsigned_abs())
     };
@@ -266,12 +263,10 @@ fn count(connection: &Connection, set: &Slug, now: Timestamp) -> Result<CouponCo
         .query_row([id], |row| row.get(0))
         .map_err(driver)?;
     Ok(CouponCounts {
-        assigned: one("SELECT count(*) FROM coupon_uses WHERE set_id = ?1 AND run IS NOT NULL")?,
+        assigned: one("run IS NOT NULL")?,
         free: stock(connection, set)?.free,
-        redeemed: one("SELECT count(*) FROM coupon_uses WHERE set_id = ?1 AND redeemed_at IS NOT NULL")?,
-        expired: one(
-            "SELECT count(*) FROM coupon_uses WHERE set_id = ?1 AND redeemed_at IS NULL AND expires_at <= ?2",
-        )?,
+        redeemed: one("redeemed_at IS NOT NULL")?,
+        expired: one("redeemed_at IS NULL AND expires_at <= ?2")?,
         low_since: low.map(Timestamp),
     })
 }
@@ -589,4 +584,27 @@ fn insert_used(
         ))
         .map_err(driver)?;
     counted(connection, set, single)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_full_at_its_limit_and_not_before() {
+        let connection = Connection::open_in_memory().unwrap();
+        for step in ["0001_base", "0008_coupons"] {
+            let sql =
+                std::fs::read_to_string(format!("{}/migrations/{step}.sql", env!("CARGO_MANIFEST_DIR")));
+            connection.execute_batch(&sql.unwrap()).unwrap();
+        }
+        let set = Slug::parse("ten").unwrap();
+        let codes = |from: u32, to: u32| (from..to).map(|n| format!("C{n}")).collect::<Vec<_>>();
+        assert_eq!(add(&connection, &set, &codes(0, 3), 3).unwrap().refused, []);
+        let more = add(&connection, &set, &codes(2, 4), 3).unwrap();
+        let reasons: Vec<_> = more.refused.iter().map(|(place, problem)| (*place, &*problem.code)).collect();
+        assert_eq!((more.added, reasons), (0, vec![(0, "coupon.set_full"), (1, "coupon.set_full")]));
+        assert_eq!(add(&connection, &set, &codes(3, 4), 4).unwrap().added, 1);
+        assert_eq!(CouponSet::CODES_MAX, 500_000, "spec §2.8");
+    }
 }

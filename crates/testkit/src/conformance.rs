@@ -2,6 +2,7 @@
 //! [`conformance!`](macro@crate::conformance) with a function that makes an empty database.
 
 mod base;
+mod coupons;
 mod journeys;
 mod live;
 mod refunds;
@@ -9,6 +10,7 @@ mod relations;
 mod rules;
 
 pub use base::*;
+pub use coupons::*;
 pub use journeys::*;
 pub use live::*;
 pub use refunds::*;
@@ -72,6 +74,9 @@ macro_rules! conformance {
             totals_follow_orders
             product_days_fold
             relations_are_kept_by_version
+            coupon_codes_are_added_once
+            coupon_codes_are_given_once
+            coupons_are_redeemed_by_orders
             live_inputs_wait_until_they_are_done
             live_inputs_may_be_stored
             live_waves_go_on_where_they_stand
