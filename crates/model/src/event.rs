@@ -102,7 +102,7 @@ pub mod kind {
     pub const COUPON_APPLIED: &str = "Coupon Applied";
     /// A contact was given a coupon; properties `set`, `code`.
     pub const COUPON_ASSIGNED: &str = "Coupon Assigned";
-    /// An order used a coupon that was given; properties `set`, `code`, `order_id`.
+    /// An order used a coupon that was given; properties `set`, `code`, `order_id`, `net` (what was paid).
     pub const COUPON_REDEEMED: &str = "Coupon Redeemed";
     /// A contact entered a segment; property `segment`.
     pub const SEGMENT_ENTERED: &str = "Segment Entered";

@@ -23,7 +23,6 @@ use storage::{
 use crate::{
     Sqlite,
     catalogue::DayDeltas,
-    coupons::SharedCodes,
     live::{Kinds, Queue},
     pool::driver,
     rows::{from_json, to_json},
@@ -89,7 +88,6 @@ fn run(
         outcome: ImportOutcome::default(),
         kinds: Kinds::default(),
         queue: live::queue(connection, &batch)?,
-        shared_codes: None,
     };
     work.take_contacts(contacts)?;
     work.take_products(products)?;
@@ -98,7 +96,7 @@ fn run(
     work.take_carts(carts)?;
     work.take_events(events)?;
     work.totals.write(connection)?;
-    work.tell_redeemed(batch.live)?;
+    work.tell_redeemed()?;
     work.days.write(connection)?;
     if let Some(queue) = work.queue.take() {
         queue.close(connection)?;
@@ -139,8 +137,6 @@ struct Work<'a> {
     kinds: Kinds,
     /// Where inputs are added; none when the batch is of the past.
     queue: Option<Queue<'a>>,
-    /// Codes of shared coupon sets, read when an order names a code.
-    shared_codes: Option<SharedCodes>,
 }
 
 impl Work<'_> {

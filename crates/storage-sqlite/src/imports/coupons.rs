@@ -1,19 +1,17 @@
 //! Coupons that orders of a batch used: marked as redeemed, and told as events of their contacts.
 
-use model::{Amount, ContactId, Event, Timestamp, event::kind};
+use model::{Amount, ContactId, Timestamp, event::kind};
 use serde_json::{Map, Value, json};
 use storage::{
     Result,
     coupons::{Redeemed, Redemption},
     imports::ImportEvent,
-    live::NewInput,
 };
 
 use super::Work;
 use crate::{
     coupons::{SharedCodes, redeem, shared_codes},
-    events::{self, EventRow, kind_id},
-    live::add_inputs,
+    events::{self, EventRow},
     rows::{take_numbers, to_json},
 };
 
@@ -23,7 +21,15 @@ pub(super) struct Redemptions {
     /// Loaded with the first order that names a code.
     shared: Option<SharedCodes>,
     /// Events to tell.
-    raised: Vec<Event>,
+    raised: Vec<Raised>,
+}
+
+/// A `Coupon Redeemed` event.
+struct Raised {
+    contact: ContactId,
+    at: Timestamp,
+    kind: u32,
+    properties: String,
 }
 
 impl Work<'_> {
@@ -45,14 +51,10 @@ impl Work<'_> {
             properties.insert("code".to_owned(), json!(code));
             properties.insert("order_id".to_owned(), json!(redemption.order_id));
             properties.insert("net".to_owned(), number(redemption.net));
-            self.redemptions.raised.push(Event {
-                contact,
-                at: redemption.at,
-                received_at: self.now,
-                kind: kind::COUPON_REDEEMED.to_owned(),
-                message_id: None,
-                properties,
-            });
+            let kind = self.kinds.id(self.connection, kind::COUPON_REDEEMED)?;
+            let text = to_json(&properties)?;
+            self.put(contact, redemption.at, kind, None, &text)?;
+            self.redemptions.raised.push(Raised { contact, at: redemption.at, kind, properties: text });
         }
         self.redemptions.shared = Some(shared);
         Ok(())
@@ -79,44 +81,27 @@ impl Work<'_> {
         })
     }
 
-    /// Puts what was redeemed into the contacts' histories; what happens now is an input, too.
-    pub(super) fn tell_redeemed(&mut self, live: bool) -> Result<()> {
+    /// Puts what was redeemed into the contacts' histories.
+    pub(super) fn tell_redeemed(&mut self) -> Result<()> {
         let raised = std::mem::take(&mut self.redemptions.raised);
         if raised.is_empty() {
             return Ok(());
         }
-        if live {
-            let inputs: Vec<NewInput> =
-                raised.into_iter().map(|event| NewInput { event, causes: 0, stored: true }).collect();
-            return add_inputs(self.connection, &inputs);
-        }
         let first = take_numbers(self.connection, "event", raised.len() as i64)?;
-        let kind = kind_id(self.connection, kind::COUPON_REDEEMED)?;
         for (no, event) in (first..).zip(&raised) {
             let row = EventRow {
                 contact: event.contact,
                 at: event.at,
                 no,
-                kind,
-                received_at: event.received_at,
+                kind: event.kind,
+                received_at: self.now,
                 message_id: None,
-                properties: &to_json(&event.properties)?,
+                properties: &event.properties,
             };
             events::insert(self.connection, &row)?;
         }
         Ok(())
     }
-}
-
-/// An order of an import as a redemption.
-pub(super) fn of_order(
-    codes: Vec<String>,
-    contact: ContactId,
-    order_id: &str,
-    net: i64,
-    at: Timestamp,
-) -> Redemption {
-    Redemption { codes, contact, order_id: order_id.to_owned(), net: Amount(net), at }
 }
 
 /// A text, or a list of texts.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Amount, CartNo, ContactId, Line, OrderStatus, Problem, ProductId, Timestamp, event::kind};
+use model::{Amount, CartNo, ContactId, Line, OrderStatus, Problem, ProductId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 use storage::{
     Result,
@@ -14,7 +14,6 @@ use storage::{
 
 use super::{Work, check_id, check_key};
 use crate::{
-    coupons,
     orders::read_lines,
     pool::driver,
     rows::{blob, inconsistent, take_numbers},
@@ -123,38 +122,19 @@ impl Work<'_> {
         if counts {
             self.count_lines(order.at, lines, 1);
             self.totals.order(contact, order.at, total - refunded);
-            let codes = std::mem::take(&mut order.coupons);
-            let used =
-                super::coupons::of_order(codes, contact, &order.external_id, total - refunded, order.at);
-            self.redeem(&used)?;
         }
         self.outcome.orders.new += 1;
         self.order_happened(contact, &order, currency, cart_of)?;
-        self.redeem(contact, order, Amount(total - refunded))
-    }
-
-    /// Marks the coupon codes that an order names as used.
-    fn redeem(&mut self, contact: ContactId, order: ImportOrder, net: Amount) -> Result<()> {
-        if order.coupons.is_empty() {
+        if !counts {
             return Ok(());
         }
-        let shared = match &mut self.shared_codes {
-            Some(shared) => shared,
-            none => none.insert(coupons::shared_codes(self.connection)?),
-        };
-        let redemption =
-            Redemption { codes: order.coupons, contact, order_id: order.external_id, net, at: order.at };
-        for redeemed in coupons::redeem(self.connection, shared, &redemption)? {
-            if redeemed.contact.0 > 0 && self.queue.is_some() {
-                let properties = serde_json::json!({
-                    "set": redeemed.set.as_str(),
-                    "code": redeemed.code,
-                    "order_id": redemption.order_id,
-                });
-                self.happened(redeemed.contact, redemption.at, kind::COUPON_REDEEMED, &properties)?;
-            }
-        }
-        Ok(())
+        self.redeem(&Redemption {
+            codes: order.coupons,
+            contact,
+            order_id: order.external_id,
+            net: Amount(total - refunded),
+            at: order.at,
+        })
     }
 
     /// The cart that was bought is no open cart any more; its id is kept so that a late update does not open it again.

@@ -548,7 +548,7 @@ pub async fn live_imports_say_what_changed(db: &impl Live) {
     assert_eq!((&inputs[5].2["cart_id"], &inputs[5].2["coupons"]), (&json!("k1"), &json!(["x1", "unknown"])));
     assert_eq!(inputs[5].2["paid_by_other"], serde_json::Value::Null);
     assert_eq!(inputs[6].2["paid_by_other"], true, "whose cart it was hears that it was bought");
-    assert_eq!(inputs[7].2, json!({"set": "ten", "code": "X1", "order_id": "o3"}));
+    assert_eq!(inputs[7].2, json!({"set": "ten", "code": "X1", "order_id": "o3", "net": 4}));
     assert_eq!(inputs[8].2["order_id"], "o2");
     let back = json!([{"product_id": "mug", "quantity": 1, "price": 5}]);
     let refund = json!({
