@@ -430,7 +430,7 @@ impl OutboxStore for Sqlite {
         lease_until: Timestamp,
         limit: usize,
     ) -> Result<Vec<ClaimedMessage>> {
-        self.write(Urgency::Normal, move |tx| {
+        self.write(Urgency::Transactional, move |tx| {
             settle(tx, machine_now)?;
             claim(tx, now, lease_until, limit)
         })
@@ -438,11 +438,11 @@ impl OutboxStore for Sqlite {
     }
 
     async fn settle_claims(&self, machine_now: Timestamp) -> Result<Settled> {
-        self.write(Urgency::Normal, move |tx| settle(tx, machine_now)).await
+        self.write(Urgency::Transactional, move |tx| settle(tx, machine_now)).await
     }
 
     async fn record_outcomes(&self, at: Timestamp, outcomes: Vec<Recorded>) -> Result<Vec<i64>> {
-        self.write(Urgency::Normal, move |tx| record(tx, at, &outcomes)).await
+        self.write(Urgency::Transactional, move |tx| record(tx, at, &outcomes)).await
     }
 
     async fn retry_messages(&self, filter: MessageFilter, at: Timestamp) -> Result<u64> {

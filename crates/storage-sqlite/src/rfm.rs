@@ -59,7 +59,7 @@ impl RfmStore for Sqlite {
     }
 
     async fn commit_rfm_run(&self, commit: RunCommit) -> Result<Vec<ContactId>> {
-        self.write(Urgency::Bulk, move |tx| run::commit(tx, &commit)).await
+        self.write(Urgency::Rebuild, move |tx| run::commit(tx, &commit)).await
     }
 
     async fn load_window_sums(&self, contacts: Vec<ContactId>, window: Window) -> Result<Vec<WindowSums>> {

@@ -54,7 +54,7 @@ impl SegmentStore for Sqlite {
     }
 
     async fn commit_members(&self, new: NewMembers) -> Result<Moved> {
-        self.write(Urgency::Normal, move |transaction| commit(transaction, &new)).await
+        self.write(Urgency::Rebuild, move |transaction| commit(transaction, &new)).await
     }
 
     async fn update_members(

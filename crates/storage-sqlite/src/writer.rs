@@ -1,5 +1,5 @@
-//! The writer thread. It takes waiting changes, the most urgent first, runs each in a savepoint of its own, and commits
-//! several of them at once: one wait for the disk serves them all. A caller hears of success only after the commit.
+//! The writer thread. It takes waiting changes, the most urgent first, and commits several of them at once: one wait for
+//! the disk serves them all. One that fails is undone alone. A caller hears of success only after the commit.
 
 use std::{
     any::Any,
@@ -16,6 +16,10 @@ use crate::pool::driver;
 
 /// Most changes that are joined into one transaction.
 const GROUP_MAX: usize = 64;
+
+/// How many groups of changes may go before a lesser one that waits: then it is its turn, so that a shop that is never
+/// quiet still gets its segments built and its files read.
+const PATIENCE: u32 = 64;
 
 /// A change that waits, with its caller. It is run once, and its caller is told once.
 pub(crate) trait Waiting: Send {
@@ -81,11 +85,36 @@ fn reason(panic: &(dyn Any + Send)) -> &str {
 struct Lanes {
     waiting: [VecDeque<Box<dyn Waiting>>; Urgency::ALL.len()],
     closed: bool,
+    /// Groups that went before lesser changes since the last of these went.
+    passed_over: u32,
 }
 
 impl Lanes {
     fn take(&mut self, urgency: Urgency) -> Option<Box<dyn Waiting>> {
         self.waiting[urgency as usize].pop_front()
+    }
+
+    /// The most urgent change; the least urgent one when it was passed over too often.
+    fn first(&mut self) -> Option<(Urgency, Box<dyn Waiting>)> {
+        let mut waiting =
+            Urgency::ALL.into_iter().filter(|urgency| !self.waiting[*urgency as usize].is_empty());
+        let most = waiting.next()?;
+        let least = waiting.last();
+        let urgency = match least {
+            Some(least) if self.passed_over >= PATIENCE => {
+                self.passed_over = 0;
+                least
+            }
+            Some(_) => {
+                self.passed_over += 1;
+                most
+            }
+            None => {
+                self.passed_over = 0;
+                most
+            }
+        };
+        self.take(urgency).map(|task| (urgency, task))
     }
 }
 
@@ -112,14 +141,12 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// The most urgent change, waiting for one; none when the queue is closed and empty.
+    /// The change to begin a group with, waiting for one; none when the queue is closed and empty.
     fn first(&self) -> Option<(Urgency, Box<dyn Waiting>)> {
         let mut lanes = self.lock();
         loop {
-            for urgency in Urgency::ALL {
-                if let Some(task) = lanes.take(urgency) {
-                    return Some((urgency, task));
-                }
+            if let Some(first) = lanes.first() {
+                return Some(first);
             }
             if lanes.closed {
                 return None;
@@ -158,9 +185,10 @@ impl Queue {
         let mut done: Vec<Box<dyn Waiting>> = Vec::new();
         let mut next = Some((urgency, first));
         while let Some((urgency, mut task)) = next.take() {
-            let outcome = match urgency {
-                urgency if goes_alone(urgency) => run_alone(&transaction, &mut *task),
-                _ => run_in_savepoint(&transaction, &mut *task),
+            let outcome = if done.is_empty() {
+                run_first(&transaction, &mut *task)
+            } else {
+                run_in_savepoint(&transaction, &mut *task)
             };
             done.push(task);
             if let Err(error) = outcome {
@@ -190,10 +218,10 @@ fn tell(done: Vec<Box<dyn Waiting>>, committed: &Result<()>) {
     }
 }
 
-/// A bulk change has the transaction to itself and needs no savepoint. It would be dear: SQLite keeps each page that a
-/// savepoint may have to bring back in a list, and walks that list at the end of every statement, which costs half of a
-/// large import's time.
-fn run_alone(transaction: &Transaction<'_>, task: &mut dyn Waiting) -> Result<()> {
+/// The first change of a transaction needs no savepoint: when it fails, the transaction is undone and nobody else loses
+/// anything. A savepoint would be dear: SQLite keeps each page that it may have to bring back in a list, and walks that
+/// list at the end of every statement, which costs half of a large change's time.
+fn run_first(transaction: &Transaction<'_>, task: &mut dyn Waiting) -> Result<()> {
     let outcome = task.run(transaction);
     if transaction.is_autocommit() {
         return outcome.and(Err(StoreError::Driver("a change has ended the transaction".into())));
@@ -210,4 +238,38 @@ fn run_in_savepoint(transaction: &Transaction<'_>, task: &mut dyn Waiting) -> Re
     }
     let end = if outcome.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
     transaction.execute_batch(end).map_err(driver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Waiting for Nothing {
+        fn run(&mut self, _: &Transaction<'_>) -> Result<()> {
+            Ok(())
+        }
+
+        fn tell(self: Box<Self>, _: Result<()>) {}
+    }
+
+    #[test]
+    fn the_least_urgent_has_its_turn_in_a_shop_that_is_never_quiet() {
+        let mut lanes = Lanes::default();
+        let mut push = |urgency: Urgency| lanes.waiting[urgency as usize].push_back(Box::new(Nothing));
+        for _ in 0..3 * PATIENCE {
+            push(Urgency::Urgent);
+        }
+        push(Urgency::Bulk);
+        push(Urgency::Rebuild);
+        let order: Vec<Urgency> = std::iter::from_fn(|| lanes.first().map(|(urgency, _)| urgency)).collect();
+        let places = |wanted| {
+            order.iter().enumerate().filter(move |(_, urgency)| **urgency == wanted).map(|(place, _)| place)
+        };
+        let patience = PATIENCE as usize;
+        assert_eq!(places(Urgency::Bulk).collect::<Vec<_>>(), [patience]);
+        assert_eq!(places(Urgency::Rebuild).collect::<Vec<_>>(), [2 * patience + 1]);
+        assert_eq!(order.len(), 3 * patience + 2);
+    }
 }

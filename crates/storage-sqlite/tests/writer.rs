@@ -110,11 +110,14 @@ fn the_most_urgent_goes_first() {
         let (tell, told) = mpsc::channel();
         let mut waiting = Vec::new();
         for (urgency, name) in [
-            (Urgency::Bulk, "bulk"),
-            (Urgency::Bulk, "bulk 2"),
-            (Urgency::Normal, "normal"),
-            (Urgency::Urgent, "urgent"),
-            (Urgency::Normal, "normal 2"),
+            (Urgency::Bulk, "import"),
+            (Urgency::Bulk, "import 2"),
+            (Urgency::Rebuild, "rebuild"),
+            (Urgency::Normal, "journey"),
+            (Urgency::Broadcast, "broadcast"),
+            (Urgency::Urgent, "ingest"),
+            (Urgency::Transactional, "transactional"),
+            (Urgency::Normal, "journey 2"),
         ] {
             let (clone, tell) = (db.clone(), tell.clone());
             waiting.push(tokio::spawn(async move {
@@ -133,7 +136,10 @@ fn the_most_urgent_goes_first() {
             task.await.unwrap().unwrap();
         }
         let order: Vec<&str> = told.try_iter().collect();
-        assert_eq!(order, ["urgent", "normal", "normal 2", "bulk", "bulk 2"]);
+        assert_eq!(
+            order,
+            ["ingest", "transactional", "journey", "journey 2", "broadcast", "rebuild", "import", "import 2"]
+        );
     });
 }
 
