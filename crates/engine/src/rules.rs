@@ -15,6 +15,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use storage::{
     Result, StoreError,
+    live::LifeRecord,
     rfm::RfmStore,
     segments::SegmentStore,
     settings::{Definition, DefinitionKind, NewDefinition, SettingsStore, key},
@@ -418,6 +419,29 @@ pub async fn publish<S: SettingsStore + Sync>(store: &S, rules: &Rules, now: Tim
         templates.entry(definition.slug.to_string()).or_insert(definition.version);
     }
     Ok(Published { version, templates })
+}
+
+/// A version that cannot be compiled any more, without what it used: good for taking out those inside. None when not even
+/// its shape can be read.
+///
+/// # Errors
+/// What the database says.
+pub async fn bare<S: SettingsStore + Sync>(store: &S, record: &LifeRecord) -> Result<Option<Rules>> {
+    let journey = match stored_journey(store, record.journey.clone(), record.version).await {
+        Ok(journey) => journey,
+        Err(StoreError::Inconsistent { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(Rules {
+        journey,
+        fields: Vec::new(),
+        segments: BTreeMap::new(),
+        hash: String::new(),
+        currency: Currency::EUR,
+        zone: Zone::UTC,
+        definitions: Vec::new(),
+        warnings: Problems::new(),
+    }))
 }
 
 /// A published version of a journey, for reading what its runs left behind: names of segments and templates are taken

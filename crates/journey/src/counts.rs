@@ -8,6 +8,7 @@ use policy::Refusal;
 
 use crate::{
     graph::Journey,
+    run::Leaving,
     trace::{self, Detail, TraceStep},
 };
 
@@ -20,6 +21,8 @@ pub struct Measure {
     pub outcome: u8,
     /// Why a message was refused.
     pub refusal: Option<Refusal>,
+    /// Why a contact left here before its path ended; the outcome is [`trace::LEFT`] then.
+    pub left: Option<Leaving>,
 }
 
 /// Counts of passages; can be added up.
@@ -35,6 +38,8 @@ pub struct Line {
     pub outcome: String,
     /// Why a message was refused.
     pub refusal: Option<Refusal>,
+    /// Why they left here before their path ended.
+    pub left: Option<Leaving>,
     /// How many.
     pub contacts: u64,
     /// The nodes that they went to; empty for those who left the journey here.
@@ -51,7 +56,11 @@ impl Counts {
                 Detail::Refused(refusal) => Some(refusal),
                 _ => None,
             };
-            let measure = Measure { node: step.node, outcome: step.outcome, refusal };
+            let left = match step.detail {
+                Detail::Left(why) => Some(why),
+                _ => None,
+            };
+            let measure = Measure { node: step.node, outcome: step.outcome, refusal, left };
             *self.0.entry(measure).or_default() += 1;
         }
     }
@@ -91,12 +100,23 @@ impl Counts {
                         node: number,
                         outcome: word.clone(),
                         refusal: *refusal,
+                        left: None,
                         contacts: *contacts,
                         to: to.clone(),
                         no_branch,
                     });
                 }
             }
+            let early = self.0.iter().filter(|(m, _)| m.node == number && m.outcome == trace::LEFT);
+            lines.extend(early.map(|(measure, n)| Line {
+                node: number,
+                outcome: "left".to_owned(),
+                refusal: None,
+                left: measure.left,
+                contacts: *n,
+                to: Vec::new(),
+                no_branch: false,
+            }));
         }
         lines
     }

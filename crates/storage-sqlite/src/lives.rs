@@ -224,7 +224,7 @@ fn freeze(connection: &Connection, run: i64, audience: &RoaringTreemap, since: T
     Ok(())
 }
 
-fn hold(transaction: &Transaction<'_>, held: &[HeldTrigger]) -> Result<()> {
+pub(crate) fn hold(transaction: &Connection, held: &[HeldTrigger]) -> Result<()> {
     let mut of_journey: BTreeMap<&Slug, Vec<&NewInput>> = BTreeMap::new();
     for trigger in held {
         of_journey.entry(&trigger.journey).or_default().push(&trigger.input);

@@ -200,6 +200,8 @@ pub struct StepCommit {
     pub counts: Vec<(i64, CountDelta)>,
     /// Messages decided.
     pub messages: Vec<OutboxMessage>,
+    /// Triggers of paused journeys, to be held until they go on.
+    pub held: Vec<crate::lives::HeldTrigger>,
     /// What it causes.
     pub inputs: Vec<NewInput>,
     /// What it causes for many.
@@ -223,6 +225,7 @@ impl StepCommit {
             passages: Vec::new(),
             counts: Vec::new(),
             messages: Vec::new(),
+            held: Vec::new(),
             inputs: Vec::new(),
             waves: Vec::new(),
         }

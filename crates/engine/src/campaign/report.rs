@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use journey::{
-    Counts, Journey,
+    Counts, Journey, Leaving,
     counts::{Line as CountLine, Measure},
+    trace,
 };
 use policy::Refusal;
 use storage::{
@@ -76,13 +77,22 @@ pub(crate) fn deltas(journey: &Journey, counts: &Counts) -> Vec<CountDelta> {
     let delta = |(measure, n): (&Measure, &u64)| {
         let node = journey.node(measure.node);
         let word = node.outcomes().get(usize::from(measure.outcome)).map_or("left", String::as_str);
-        let measure = match measure.refusal {
-            Some(refusal) => format!("{word}:{refusal}"),
-            None => word.to_owned(),
+        let measure = match (measure.refusal, measure.left) {
+            (Some(refusal), _) => format!("{word}:{refusal}"),
+            (None, Some(why)) => format!("{word}:{}", why.word()),
+            (None, None) => word.to_owned(),
         };
         CountDelta { node: node.id.clone(), measure, n: *n }
     };
     counts.0.iter().map(delta).collect()
+}
+
+/// Measure of contacts who were put to a node by a move from another version.
+pub(crate) const MOVED_IN: &str = "moved_in";
+
+/// Counts a contact that was put to a node by a move from another version.
+pub(crate) fn moved_in(journey: &Journey, node: u16) -> CountDelta {
+    CountDelta { node: journey.node(node).id.clone(), measure: MOVED_IN.into(), n: 1 }
 }
 
 /// Reads a run's counts back.
@@ -113,10 +123,14 @@ pub(super) async fn load<S: Storage>(
 
 fn measure(journey: &Journey, delta: &CountDelta) -> Option<Measure> {
     let node = journey.number(&delta.node)?;
+    if let Some(reason) = delta.measure.strip_prefix("left:") {
+        let left = Leaving::ALL.into_iter().find(|why| why.word() == reason);
+        return Some(Measure { node, outcome: trace::LEFT, refusal: None, left });
+    }
     let (word, reason) = match delta.measure.split_once(':') {
         Some((word, reason)) => (word, Some(Refusal::of_word(reason)?)),
         None => (delta.measure.as_str(), None),
     };
     let outcome = journey.node(node).outcomes().iter().position(|own| *own == word)?;
-    Some(Measure { node, outcome: u8::try_from(outcome).ok()?, refusal: reason })
+    Some(Measure { node, outcome: u8::try_from(outcome).ok()?, refusal: reason, left: None })
 }

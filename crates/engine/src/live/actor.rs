@@ -11,10 +11,13 @@ use journey::{
     hear::{Hearing, Profile},
 };
 use model::{Cart, ContactId, Event, Slug, Timestamp, Zone, event::kind};
-use storage::live::{Alarm, LiveEnrolment};
+use storage::{
+    live::{Alarm, Life, LiveEnrolment},
+    lives::HeldTrigger,
+};
 
 use super::{
-    Ground, LiveJourney, enter,
+    Ground, LiveJourney, enter, lives,
     timers::{self, Timers, What},
 };
 
@@ -37,6 +40,8 @@ pub(crate) struct Inside {
     pub fresh: bool,
     /// Whether this batch changed it.
     pub touched: bool,
+    /// Nodes where it was put by a move from another version.
+    pub arrived: Vec<u16>,
 }
 
 /// An enrolment as the batch leaves it.
@@ -49,6 +54,8 @@ pub(crate) struct Left {
     pub fresh: bool,
     /// Numbers of the nodes where it stays.
     pub stays: Vec<u16>,
+    /// Nodes where it was put by a move from another version.
+    pub arrived: Vec<u16>,
     /// What came of it.
     pub finished: Finished,
 }
@@ -77,7 +84,7 @@ impl Scene<'_> {
             run: journey.record.run,
             sending: &self.ground.sending,
             winners: &journey.winners,
-            paused: journey.record.life == storage::live::Life::Paused,
+            paused: journey.record.life == Life::Paused,
         }
     }
 }
@@ -104,6 +111,8 @@ pub(crate) struct Actor {
     alarm: Alarm,
     /// How many causes came before what this batch raises.
     pub causes: u8,
+    /// What would have started journeys that are paused.
+    pub held: Vec<HeldTrigger>,
 }
 
 impl Actor {
@@ -129,6 +138,7 @@ impl Actor {
             timers: Timers::from_bytes(&alarm.timers),
             alarm,
             causes,
+            held: Vec::new(),
         }
     }
 
@@ -137,6 +147,7 @@ impl Actor {
         if self.rang {
             self.ring_timers(scene, carts);
         }
+        self.rehome(scene);
         // What takes the contact out takes it out before anything of the same batch is sent.
         let agenda: Vec<Happening> = self.agenda.iter().cloned().collect();
         for happening in &agenda {
@@ -144,6 +155,39 @@ impl Actor {
                 self.exit(place, &happening.event, scene);
             }
         }
+    }
+
+    /// Takes the contact out of versions that were stopped, and moves it where a version hands over those inside.
+    fn rehome(&mut self, scene: &Scene<'_>) {
+        let asked = self.agenda.iter().any(|happening| happening.event.kind == super::RESUMED);
+        for place in 0..self.inside.len() {
+            let live = Arc::clone(&self.inside[place].journey);
+            let to = live.moved_to.filter(|_| asked).and_then(|run| scene.ground.book.of_run(run));
+            if live.record.life == Life::Stopping {
+                self.inside[place].run.leave(Leaving::Stopped);
+                self.inside[place].touched = true;
+            } else if let Some(to) = to {
+                let ordinal = self.next_ordinal(to.record.run);
+                let (from, into) = (&live.rules.journey, &to.rules.journey);
+                let inside = &mut self.inside[place];
+                let moved = inside.run.moved(ordinal, from, into);
+                inside.run.leave(Leaving::Moved);
+                inside.touched = true;
+                if let Some(run) = moved {
+                    let arrived = run.stays().map(|(node, _)| node).collect();
+                    let journey = Arc::clone(to);
+                    self.inside.push(Inside { journey, run, fresh: true, touched: true, arrived });
+                }
+            }
+        }
+    }
+
+    /// The ordinal of another enrolment in a run.
+    fn next_ordinal(&self, run: i64) -> u32 {
+        let before = self.past.iter().filter(|(_, enrolment)| enrolment.run == run);
+        let fresh = self.inside.iter().filter(|inside| inside.journey.record.run == run);
+        let ordinals = before.map(|(_, enrolment)| enrolment.ordinal);
+        ordinals.chain(fresh.map(|inside| inside.run.entry().ordinal)).max().unwrap_or_default() + 1
     }
 
     /// The run that goes on, for its answers.
@@ -220,8 +264,14 @@ impl Actor {
                 self.ready.push_back(place);
             }
         }
+        // What a pause held speaks to its journey alone: the others have heard it then.
+        let held = lives::unhold(event).map(|(journey, event)| (journey, Arc::new(event)));
         for live in &scene.ground.book.journeys {
-            self.start(live, event, scene);
+            match &held {
+                None => self.start(live, event, scene),
+                Some((journey, event)) if *journey == live.record.journey => self.start(live, event, scene),
+                Some(_) => {}
+            }
         }
     }
 
@@ -272,13 +322,18 @@ impl Actor {
 
     /// Begins a journey that an event starts.
     fn start(&mut self, live: &Arc<LiveJourney>, event: &Arc<Event>, scene: &Scene<'_>) {
-        if !live.takes(scene.now) {
+        let holds = live.holds(scene.now);
+        if !live.takes(scene.now) && !holds {
             return;
         }
         let journey = &live.rules.journey;
         let Some(key) = self.started_by(live, event, scene) else { return };
         let member = |slug: &str| (scene.members)(slug, self.contact);
-        if !enter::is_in(&journey.audience, &self.person.contact, live.record.since, member) {
+        if !enter::is_in(&journey.audience, &self.person.contact, live.began, member) {
+            return;
+        }
+        if holds {
+            self.held.push(lives::hold(&journey.slug, event, self.causes));
             return;
         }
         let now = scene.now;
@@ -296,17 +351,17 @@ impl Actor {
         if !admits(journey.reentry, &past, &key, now) {
             return;
         }
-        let before = self.past.iter().filter(|(_, enrolment)| enrolment.run == live.record.run);
-        let fresh = self.inside.iter().filter(|i| i.fresh && i.journey.record.run == live.record.run);
-        let ordinal = before
-            .map(|(_, enrolment)| enrolment.ordinal)
-            .chain(fresh.map(|inside| inside.run.entry().ordinal))
-            .max()
-            .unwrap_or_default()
-            + 1;
-        let entry = Entry { ordinal, key, at: now, trigger: Some(Arc::clone(event)) };
+        let ordinal = self.next_ordinal(live.record.run);
+        let trigger = (event.kind != lives::AUDIENCE).then(|| Arc::clone(event));
+        let entry = Entry { ordinal, key, at: now, trigger };
         let run = Run::new(Person::default(), entry);
-        self.inside.push(Inside { journey: Arc::clone(live), run, fresh: true, touched: true });
+        self.inside.push(Inside {
+            journey: Arc::clone(live),
+            run,
+            fresh: true,
+            touched: true,
+            arrived: Vec::new(),
+        });
         let place = self.inside.len() - 1;
         // What follows in the same batch may take it out before it does anything.
         let rest: Vec<Happening> = self.agenda.iter().cloned().collect();
@@ -321,6 +376,10 @@ impl Actor {
     /// The key of the enrolment that an event starts in a journey; none when it starts none.
     fn started_by(&self, live: &LiveJourney, event: &Event, scene: &Scene<'_>) -> Option<String> {
         let journey = &live.rules.journey;
+        if event.kind == lives::AUDIENCE {
+            let run = event.properties.get("run").and_then(serde_json::Value::as_i64);
+            return (run == Some(live.record.run)).then(String::new);
+        }
         if journey.triggers.is_empty() {
             return enter::joins(&journey.audience, event).then(String::new);
         }
@@ -366,7 +425,7 @@ impl Actor {
                         .book
                         .journeys
                         .iter()
-                        .rfind(|l| l.open && l.rules.journey.slug == journey);
+                        .rfind(|l| (l.open || l.holds) && l.rules.journey.slug == journey);
                     let on = live
                         .and_then(|live| Some(&live.rules.journey.triggers.get(usize::from(trigger))?.on));
                     match on {
@@ -443,11 +502,11 @@ impl Actor {
     pub fn finish(self) -> (Vec<Left>, Option<Alarm>) {
         let mut due = self.timers.due();
         let mut left = Vec::new();
-        for Inside { journey, run, fresh, touched } in self.inside {
+        for Inside { journey, run, fresh, touched, arrived } in self.inside {
             due = [due, run.due()].into_iter().flatten().min();
             if touched {
                 let (entry, stays) = (run.entry().clone(), run.stays().map(|(node, _)| node).collect());
-                left.push(Left { journey, entry, fresh, stays, finished: run.finish() });
+                left.push(Left { journey, entry, fresh, stays, arrived, finished: run.finish() });
             }
         }
         let alarm = Alarm { due, timers: self.timers.to_bytes() };

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use model::{Problems, Slug, event::kind};
+use model::{Problems, Slug, Timestamp, event::kind};
 use serde_json::json;
 use storage::{
     Result,
@@ -16,6 +16,7 @@ use storage::{
     settings::SettingsStore,
 };
 
+use super::lives::Memo;
 use crate::rules::{self, Pinned, Rules, Versions};
 
 /// Setting that is raised by everything that changes the book: publish, pause, resume …. A loop that finds another number
@@ -35,6 +36,12 @@ pub struct LiveJourney {
     pub winners: Vec<(u16, u8)>,
     /// Whether newcomers take this version: the last one that was published, active, and inside its window.
     pub open: bool,
+    /// Whether newcomers would take this version if it were not paused: what would start it is held meanwhile.
+    pub holds: bool,
+    /// When newcomers could enter for the first time: a pause does not change it.
+    pub began: Timestamp,
+    /// The run of the version that those inside are moved to.
+    pub moved_to: Option<i64>,
 }
 
 /// A version that cannot be compiled any more: a definition that it uses was deleted, say. Those inside wait.
@@ -82,12 +89,21 @@ impl Book {
         for record in lives {
             match rules::compile_pinned(store, &versions, &record).await? {
                 Ok(rules) => {
-                    let open = newest.contains(&record.run);
-                    let journey = LiveJourney::new(record, Arc::new(rules), open);
+                    let newest = newest.contains(&record.run);
+                    let journey = LiveJourney::new(record, Arc::new(rules), newest);
                     book.kinds.extend(kinds(&journey.rules.journey));
                     book.journeys.push(Arc::new(journey));
                 }
-                Err(problems) => book.broken.push(BrokenJourney { record, problems }),
+                Err(problems) => {
+                    // Those inside can be taken out without knowing what the nodes do.
+                    if record.life == Life::Stopping
+                        && let Some(bare) = rules::bare(store, &record).await?
+                    {
+                        let journey = LiveJourney::new(record.clone(), Arc::new(bare), false);
+                        book.journeys.push(Arc::new(journey));
+                    }
+                    book.broken.push(BrokenJourney { record, problems });
+                }
             }
         }
         Ok(book)
@@ -113,10 +129,10 @@ pub const fn is_over(life: Life) -> bool {
     matches!(life, Life::Finished | Life::Stopped)
 }
 
-/// The runs that newcomers take: the last active one of each journey.
+/// The runs that newcomers take or would take: the last one of each journey that is active or paused.
 fn newest_open(lives: &[LifeRecord]) -> BTreeSet<i64> {
     let mut newest: BTreeMap<&Slug, i64> = BTreeMap::new();
-    for record in lives.iter().filter(|record| record.life == Life::Active) {
+    for record in lives.iter().filter(|record| matches!(record.life, Life::Active | Life::Paused)) {
         // By run, ascending: the last one stays.
         newest.insert(&record.journey, record.run);
     }
@@ -143,21 +159,34 @@ pub async fn touch_rules<S: SettingsStore + Sync>(store: &S) -> Result<()> {
 }
 
 impl LiveJourney {
-    /// A version at work.
+    /// A version at work; whether it is the last one that newcomers take, or would if it were not paused.
     #[must_use]
-    pub fn new(record: LifeRecord, rules: Arc<Rules>, open: bool) -> Self {
+    pub fn new(record: LifeRecord, rules: Arc<Rules>, newest: bool) -> Self {
         let pinned: Pinned = serde_json::from_value(record.pinned.clone()).unwrap_or_default();
         let sends = send_points(&rules, &pinned, &record);
         let winners = winners(&rules.journey, &record.memo);
-        Self { record, rules, sends, winners, open }
+        let memo = Memo::of(&record);
+        let open = newest && record.life == Life::Active;
+        let holds = newest && record.life == Life::Paused && memo.resumes_to() == Life::Active;
+        let began = memo.began_at.unwrap_or(record.since);
+        Self { rules, sends, winners, open, holds, began, moved_to: memo.moved_to(), record }
     }
 
     /// Whether somebody may come in now: nobody does before the journey's `starts_at`, nor from its `ends_at` on.
     #[must_use]
-    pub fn takes(&self, now: model::Timestamp) -> bool {
+    pub fn takes(&self, now: Timestamp) -> bool {
+        self.open && self.is_within(now)
+    }
+
+    /// Whether what would start the journey now is held until a pause ends.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.holds && self.is_within(now)
+    }
+
+    fn is_within(&self, now: Timestamp) -> bool {
         let journey = &self.rules.journey;
-        let begun = journey.starts_at.is_none_or(|at| at <= now);
-        self.open && begun && journey.ends_at.is_none_or(|at| now < at)
+        journey.starts_at.is_none_or(|at| at <= now) && journey.ends_at.is_none_or(|at| now < at)
     }
 }
 

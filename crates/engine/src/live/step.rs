@@ -29,7 +29,7 @@ use super::{
     actor::{Actor, Happening, Inside, Left, Scene},
     conditions,
     coupons::{CouponAsk, Coupons, Lease},
-    load, timers,
+    lives, load, timers,
     watch::{Seen, Watch},
 };
 use crate::campaign::report;
@@ -148,7 +148,7 @@ impl<S: Storage> Batch<'_, S> {
         let wants_carts = !timers::abandoned_after(book).is_empty();
         let wants_dates = timers::has_dates(book);
         let cares = |event: &Event| match event.kind.as_str() {
-            super::RESUMED | timers::TIMERS_CHECKED => true,
+            super::RESUMED | timers::TIMERS_CHECKED | lives::AUDIENCE | lives::HELD => true,
             kind::CART_UPDATED | kind::ORDER_COMPLETED if wants_carts => true,
             kind::CONTACT_CREATED | kind::CONTACT_UPDATED if wants_dates => true,
             kind => book.kinds.contains(kind),
@@ -226,7 +226,13 @@ impl<S: Storage> Batch<'_, S> {
             row: format!("{}, {}, {}", enrolment.contact, enrolment.run, enrolment.ordinal),
             why: "the state does not read back".into(),
         })?;
-        Ok(Some(Inside { journey: Arc::clone(journey), run, fresh: false, touched: false }))
+        Ok(Some(Inside {
+            journey: Arc::clone(journey),
+            run,
+            fresh: false,
+            touched: false,
+            arrived: Vec::new(),
+        }))
     }
 
     /// Earlier enrolments of those whom an event might bring into a journey.
@@ -235,12 +241,22 @@ impl<S: Storage> Batch<'_, S> {
         agendas: &BTreeMap<ContactId, (Vec<Happening>, bool)>,
     ) -> Result<HashMap<ContactId, Vec<(Slug, LiveEnrolment)>>> {
         let mut all: HashMap<ContactId, Vec<(Slug, LiveEnrolment)>> = HashMap::new();
-        for live in self.ground.book.journeys.iter().filter(|live| live.open) {
+        for live in self.ground.book.journeys.iter().filter(|live| live.open || live.holds) {
             let journey = &live.rules.journey;
             let by_timer = journey.triggers.iter().any(|listener| {
                 matches!(listener.on, journey::entry::On::CartAbandoned { .. } | journey::entry::On::Date(_))
             });
+            let gives =
+                |live: &&Arc<LiveJourney>| live.rules.journey.slug == journey.slug && live.moved_to.is_some();
+            let is_given = self.ground.book.journeys.iter().any(|live| gives(&live));
             let starts = |event: &Event| {
+                let own = |slug: &Slug| *slug == journey.slug;
+                match event.kind.as_str() {
+                    super::RESUMED => return is_given,
+                    lives::AUDIENCE => return journey.triggers.is_empty(),
+                    lives::HELD => return lives::unhold(event).is_some_and(|(slug, _)| own(&slug)),
+                    _ => {}
+                }
                 if journey.triggers.is_empty() {
                     super::enter::joins(&journey.audience, event)
                 } else {
@@ -404,8 +420,9 @@ impl<S: Storage> Batch<'_, S> {
     }
 
     /// What an actor came to, put into the commit.
-    fn take_over(&self, actor: Actor, commit: &mut StepCommit, stepped: &mut Stepped) {
+    fn take_over(&self, mut actor: Actor, commit: &mut StepCommit, stepped: &mut Stepped) {
         let (contact, causes) = (actor.contact, actor.causes);
+        commit.held.append(&mut actor.held);
         let (left, alarm) = actor.finish();
         commit.alarms.extend(alarm.map(|alarm| (contact, alarm)));
         for left in left {
@@ -422,12 +439,14 @@ impl<S: Storage> Batch<'_, S> {
         commit: &mut StepCommit,
         stepped: &mut Stepped,
     ) {
-        let Left { journey: live, entry, fresh, stays, finished } = left;
+        let Left { journey: live, entry, fresh, stays, arrived, finished } = left;
         let (journey, run) = (&live.rules.journey, live.record.run);
         let effects = finished.effects;
         let mut counts = Counts::default();
         counts.add(&effects.trace);
         commit.counts.extend(report::deltas(journey, &counts).into_iter().map(|delta| (run, delta)));
+        let moved_in = arrived.into_iter().map(|node| (run, report::moved_in(journey, node)));
+        commit.counts.extend(moved_in);
         for message in effects.messages {
             commit.messages.extend(outbox(&live, contact, entry.ordinal, message, self.now));
         }

@@ -117,7 +117,7 @@ impl Timers {
         book: &Book,
     ) {
         self.0.retain(|timer| !matches!(timer.what, What::Date { .. }));
-        for live in book.journeys.iter().filter(|live| live.open) {
+        for live in book.journeys.iter().filter(|live| live.open || live.holds) {
             for (place, listener) in live.rules.journey.triggers.iter().enumerate() {
                 let On::Date(trigger) = &listener.on else { continue };
                 let zone = if trigger.contact_zone { own } else { shop };
@@ -135,7 +135,7 @@ impl Timers {
 /// The times after which triggers call a cart abandoned.
 #[must_use]
 pub fn abandoned_after(book: &Book) -> BTreeSet<i64> {
-    let open = book.journeys.iter().filter(|live| live.open);
+    let open = book.journeys.iter().filter(|live| live.open || live.holds);
     open.flat_map(|live| &live.rules.journey.triggers)
         .filter_map(|listener| match listener.on {
             On::CartAbandoned { after } => Some(after),
@@ -147,7 +147,7 @@ pub fn abandoned_after(book: &Book) -> BTreeSet<i64> {
 /// Whether any trigger is a date of the contact.
 #[must_use]
 pub fn has_dates(book: &Book) -> bool {
-    let open = book.journeys.iter().filter(|live| live.open);
+    let open = book.journeys.iter().filter(|live| live.open || live.holds);
     open.flat_map(|live| &live.rules.journey.triggers).any(|listener| matches!(listener.on, On::Date(_)))
 }
 

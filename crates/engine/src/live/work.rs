@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use super::{
     Book, Ground, Shelf,
     coupons::Coupons,
+    lives, schedules,
     step::{self, Stepped, Work},
     watch::{Seen, Watch},
 };
@@ -132,13 +133,11 @@ impl<S: Storage> Engine<S> {
     /// # Errors
     /// What storage says.
     pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
-        if !self.store.take_inputs(i64::MAX, 1).await?.is_empty()
-            || !self.store.load_waves().await?.is_empty()
-        {
+        if !self.store.take_inputs(i64::MAX, 1).await?.is_empty() || self.next_wave().await?.is_some() {
             return Ok(Some(now));
         }
         let alarm = self.store.next_alarm().await?;
-        Ok(alarm)
+        Ok(alarm.into_iter().chain(schedules::next_start(&self.ground.book)).min())
     }
 
     /// Works until nothing is due at `now`.
@@ -194,11 +193,17 @@ impl<S: Storage> Engine<S> {
     pub async fn turn(&mut self, now: Timestamp) -> Result<Worked> {
         let mut worked = Worked::default();
         self.refresh(now, &mut worked).await?;
+        if schedules::next_start(&self.ground.book).is_some_and(|at| at <= now) {
+            self.tick(now, &mut worked).await?;
+        }
         self.inputs(now, &mut worked).await?;
         self.flips(now, &mut worked).await?;
         self.alarms(now, &mut worked).await?;
         if !worked.any() {
             self.wave(now, &mut worked).await?;
+        }
+        if !worked.any() {
+            self.tick(now, &mut worked).await?;
         }
         Ok(worked)
     }
@@ -262,9 +267,25 @@ impl<S: Storage> Engine<S> {
         Ok(())
     }
 
+    /// Begins, ends and finishes journeys by themselves.
+    async fn tick(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
+        let ticked = lives::tick(&self.store, &self.ground.book, now).await?;
+        if ticked.changed() {
+            worked.jobs += 1;
+            self.refresh(now, worked).await?;
+        }
+        Ok(())
+    }
+
+    /// The first wave whose journey is not paused.
+    async fn next_wave(&self) -> Result<Option<Wave>> {
+        let waves = self.store.load_waves().await?;
+        Ok(waves.into_iter().find(|wave| !lives::is_held(wave, &self.ground.book)))
+    }
+
     /// The next contacts of the first wave.
     async fn wave(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
-        let Some(wave) = self.store.load_waves().await?.into_iter().next() else { return Ok(()) };
+        let Some(wave) = self.next_wave().await? else { return Ok(()) };
         let Wave { no, event, causes, contacts, checkpoint } = wave;
         let done = usize::try_from(contacts.rank(checkpoint.0.unsigned_abs())).unwrap_or(usize::MAX);
         let chunk: Vec<ContactId> =

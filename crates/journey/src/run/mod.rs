@@ -9,6 +9,7 @@
 //! ([`Run::resume`]) when its alarm rings or a signal comes that one of its nodes hears.
 
 mod kept;
+mod moved;
 
 use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
@@ -384,7 +385,7 @@ pub enum Leaving {
     Gone = 6,
     /// A node's limit was reached.
     Limit = 7,
-    /// The node where it stood does not exist in the version that it was moved to.
+    /// It was moved to another version, where it goes on if its node exists there.
     Moved = 8,
     /// Another branch of the run came to a node that takes the contact out.
     ExitNode = 9,

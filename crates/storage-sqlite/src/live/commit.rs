@@ -39,6 +39,7 @@ pub(super) fn step(transaction: &Transaction<'_>, step: &StepCommit) -> Result<S
     add_counts(transaction, step.counts.iter().map(|(run, delta)| (*run, delta)))?;
     let messages = outbox::insert(transaction, &step.messages)?;
     inputs::add(transaction, &step.inputs)?;
+    crate::lives::hold(transaction, &step.held)?;
     inputs::add_waves(transaction, &step.waves)?;
     storage::fault::point("step.in_transaction");
     Ok(StepOutcome::Committed { messages })
