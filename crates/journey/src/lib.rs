@@ -32,6 +32,6 @@ pub use freeze::FrozenProducts;
 pub use graph::{Journey, Node};
 pub use hear::{Hearing, Profile};
 pub use run::{
-    Answers, CartChoice, Change, Effects, Entry, Finished, Leaving, Message, Need, Person, Progress, Run,
-    Woken, World, advance,
+    Answers, CartChoice, Change, Effects, Entry, Finished, Found, Leaving, Message, Need, Person, Progress,
+    Run, Woken, World, advance,
 };

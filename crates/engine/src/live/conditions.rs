@@ -4,15 +4,18 @@
 //! A journey asks about *now*, and what is committed has happened: unlike in a segment's window, an order or event whose
 //! time is this very instant counts, and one whose sender's clock runs a little ahead too ([`CLOCKS_APART`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use journey::Person;
+use journey::{Change, Found, Person, run::ListChange};
 use model::{
     Cart, Contact, ContactId, Event, Order, Product, ProductId, RfmPlacement, Timestamp, Totals, Value, Zone,
 };
 use recommend::Catalogue;
 use segment::{
-    Activity, Condition, Data, Entries, Facts, Leaf, Products, RefPath, SegmentFile, activity::Tally,
+    Activity, Condition, Data, Entries, Facts, Leaf, Products, Reads, RefPath, SegmentFile, activity::Tally,
 };
 use storage::{Result, Storage};
 
@@ -56,6 +59,53 @@ pub async fn answer<S: Storage>(
 ) -> Result<Vec<bool>> {
     let known = Known::load(store, workspace, asks, now).await?;
     Ok(asks.iter().map(|ask| known.holds(workspace, catalogue, ask, now)).collect())
+}
+
+/// The last order or event that the one activity of each condition counts, in the order of the questions: for
+/// [`journey::Need::Found`].
+///
+/// # Errors
+/// What storage says.
+pub async fn find<S: Storage>(
+    store: &S,
+    workspace: &Workspace,
+    catalogue: &Catalogue,
+    asks: &[Ask<'_>],
+    now: Timestamp,
+) -> Result<Vec<Option<Found>>> {
+    let known = Known::load(store, workspace, asks, now).await?;
+    let last = |ask: &Ask<'_>| {
+        let about = known.about(workspace, catalogue, ask, now)?;
+        about.last(ask.condition.activities().first()?)
+    };
+    Ok(asks.iter().map(last).collect())
+}
+
+/// What a segment's condition reads, with those of the segments that it refers to.
+#[must_use]
+pub fn reads_of(workspace: &Workspace, slug: &str) -> Reads {
+    let mut all = Reads::default();
+    let (mut seen, mut open) = (BTreeSet::new(), vec![slug.to_owned()]);
+    while let Some(slug) = open.pop() {
+        let Some(file) = workspace.segments.get(&slug) else { continue };
+        if !seen.insert(slug) {
+            continue;
+        }
+        let reads = file.condition.reads();
+        open.extend(reads.segments.iter().cloned());
+        all.fields.extend(reads.fields);
+        all.lists.extend(reads.lists);
+        all.purposes.extend(reads.purposes);
+    }
+    all
+}
+
+/// Whether what is known of a segment's members is no longer true of a contact, because its runs wrote what the segment
+/// reads and it is not committed yet: then its condition is to be asked by [`answer`], of the contact as the run sees it.
+#[must_use]
+pub fn needs_asking_again(reads: &Reads, changes: &[Change], lists: &[ListChange]) -> bool {
+    changes.iter().any(|change| reads.fields.contains(&change.field))
+        || lists.iter().any(|change| reads.lists.contains(change.list.as_str()))
 }
 
 /// What the questions of a batch read.
@@ -201,11 +251,22 @@ impl Known {
     }
 
     fn holds(&self, workspace: &Workspace, catalogue: &Catalogue, ask: &Ask<'_>, now: Timestamp) -> bool {
+        self.about(workspace, catalogue, ask, now)
+            .is_some_and(|about| segment::evaluate::is_member(ask.condition, &about, now, &workspace.zone))
+    }
+
+    /// What is known of the contact of a question; none when it does not exist.
+    fn about<'a>(
+        &'a self,
+        workspace: &'a Workspace,
+        catalogue: &'a Catalogue,
+        ask: &Ask<'a>,
+        now: Timestamp,
+    ) -> Option<About<'a>> {
         static NO_TOTALS: Totals = Totals { first_order_at: None, last_order_at: None, orders: 0, spent: 0 };
-        let stored = || self.contacts.get(&ask.contact);
-        let Some(contact) = ask.person.map(|person| &person.contact).or_else(stored) else { return false };
+        let contact = ask.person.map(|person| &person.contact).or_else(|| self.contacts.get(&ask.contact))?;
         let totals = self.totals.get(&ask.contact).or_else(|| ask.person.map(|person| &person.totals));
-        let about = About {
+        Some(About {
             profile: Profile {
                 contact,
                 totals: totals.unwrap_or(&NO_TOTALS),
@@ -220,8 +281,7 @@ impl Known {
             zone: &workspace.zone,
             data: ask.data,
             now,
-        };
-        segment::evaluate::is_member(ask.condition, &about, now, &workspace.zone)
+        })
     }
 
     fn events_of(&self, kind: &str, id: ContactId) -> &[Event] {
@@ -263,10 +323,35 @@ struct About<'a> {
     known: &'a Known,
     carts: Vec<Cart>,
     shelf: Shelf<'a>,
-    segments: &'a BTreeMap<String, std::sync::Arc<SegmentFile>>,
+    segments: &'a BTreeMap<String, Arc<SegmentFile>>,
     zone: &'a Zone,
     data: &'a (dyn Data + Sync),
     now: Timestamp,
+}
+
+impl About<'_> {
+    /// What lies inside an activity's window now, from the first instant (included) to the second (excluded).
+    fn inside(&self, activity: &Activity) -> (Timestamp, Timestamp) {
+        activity.window.resolved(self, self.zone).bounds_now(self.now, CLOCKS_APART, self.zone)
+    }
+
+    /// The last that an activity counts.
+    fn last(&self, activity: &Activity) -> Option<Found> {
+        let id = self.profile.contact.id;
+        let (since, until) = self.inside(activity);
+        let inside =
+            |entry: Option<segment::Entry>| entry.is_some_and(|one| one.at >= since && one.at < until);
+        if activity.is_about_orders() {
+            let mut orders = self.known.orders_of(id).iter().rev();
+            return orders
+                .find(|order| inside(activity.entry_of_order_with(order, &self.shelf, self, self.zone)))
+                .map(|order| Found::Order(Arc::new(order.clone())));
+        }
+        let mut events = self.known.events_of(&activity.kind, id).iter().rev();
+        events
+            .find(|event| inside(activity.entry_of_event_with(event, &self.shelf, self, self.zone)))
+            .map(|event| Found::Event(Arc::new(event.clone())))
+    }
 }
 
 impl Facts for About<'_> {
@@ -288,8 +373,7 @@ impl Facts for About<'_> {
     }
     fn entries(&self, activity: &Activity) -> Entries<'_> {
         let id = self.profile.contact.id;
-        let window = activity.window.resolved(self, self.zone);
-        let (since, until) = window.bounds_now(self.now, CLOCKS_APART, self.zone);
+        let (since, until) = self.inside(activity);
         let mut settled = Tally::default();
         let mut add = |entry: Option<segment::Entry>| {
             if let Some(entry) = entry.filter(|entry| entry.at >= since && entry.at < until) {

@@ -12,6 +12,7 @@ pub mod end;
 pub mod exit;
 pub mod get_last_cart;
 pub mod get_products;
+pub mod get_purchase_data;
 pub mod go_to;
 pub mod goal;
 pub mod has_consent;
@@ -65,6 +66,7 @@ pub const KINDS: &[&Kind] = &[
     &cart_is::KIND,
     &get_last_cart::KIND,
     &get_products::KIND,
+    &get_purchase_data::KIND,
     &set_field::KIND,
     &lists::ADD,
     &lists::REMOVE,

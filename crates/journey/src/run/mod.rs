@@ -14,8 +14,8 @@ mod moved;
 use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use model::{
-    Cart, Channel, Contact, Dice, Event, MessageId, ProductId, RfmPlacement, Slug, Timestamp, Totals, Value,
-    Zone,
+    Cart, Channel, Contact, Dice, Event, MessageId, Order, ProductId, RfmPlacement, Slug, Timestamp, Totals,
+    Value, Zone,
 };
 use recommend::{Catalogue, ContactFacts, Needs as FactNeeds};
 use segment::reference::{self, RefPath};
@@ -53,6 +53,9 @@ pub enum Need {
     /// Whether a condition about the contact's history holds now, by its place in [`Journey::conditions`]. References in
     /// it are answered by [`Run::data`] of the token that asks.
     Condition(u16),
+    /// The last order or event that the one activity of a condition counts, by the condition's place in
+    /// [`Journey::conditions`]: [`Answers::set_found`].
+    Found(u16),
     /// A code of a coupon set, by its place in [`Journey::coupons`], for this contact and enrolment.
     Coupon(CouponNeed),
     /// How often the contact (and all contacts) passed a node of this journey before this run, by its number.
@@ -120,6 +123,15 @@ impl Person {
     }
 }
 
+/// What [`Need::Found`] is answered with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// An order, its lines as what was kept of it.
+    Order(Arc<Order>),
+    /// An event.
+    Event(Arc<Event>),
+}
+
 /// What the shell answered so far.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
@@ -128,6 +140,7 @@ pub struct Answers {
     facts: ContactFacts,
     known: FactNeeds,
     conditions: Vec<(u16, bool)>,
+    found: Vec<(u16, Option<Found>)>,
     coupons: Vec<(CouponNeed, Option<Coupon>)>,
     passages: Vec<(u16, Passages)>,
 }
@@ -146,6 +159,18 @@ impl Answers {
     pub fn set_condition(&mut self, condition: u16, holds: bool) {
         self.conditions.retain(|(known, _)| *known != condition);
         self.conditions.push((condition, holds));
+    }
+
+    /// Answers [`Need::Found`]; none when nothing counts.
+    pub fn set_found(&mut self, condition: u16, found: Option<Found>) {
+        self.found.retain(|(known, _)| *known != condition);
+        self.found.push((condition, found));
+    }
+
+    /// The answer to [`Need::Found`].
+    #[must_use]
+    pub fn found(&self, condition: u16) -> Option<Option<&Found>> {
+        self.found.iter().find(|(known, _)| *known == condition).map(|(_, found)| found.as_ref())
     }
 
     /// Answers [`Need::Coupon`]; none when the set is exhausted or has expired.
@@ -225,6 +250,7 @@ impl Answers {
         if wrote {
             self.members.clear();
         }
+        self.found.clear();
         let refers = |condition: u16| {
             journey
                 .conditions
@@ -597,6 +623,12 @@ impl Run {
         &self.done.changes
     }
 
+    /// The lists that the run changed so far.
+    #[must_use]
+    pub fn list_changes(&self) -> &[ListChange] {
+        &self.done.lists
+    }
+
     /// Where the shell puts its answers.
     pub const fn answers(&mut self) -> &mut Answers {
         &mut self.answers
@@ -606,7 +638,7 @@ impl Run {
     #[must_use]
     pub fn data<'a>(&'a self, world: &'a World<'a>) -> Data<'a> {
         let exports = self.tokens.front().map_or(&NO_EXPORTS, |token| &token.exports);
-        Data { world, exports, person: &self.person, entry: &self.entry }
+        Data { world, exports, person: &self.person, entry: &self.entry, sent: &self.sent }
     }
 
     /// When time alone takes it up again; none when no stay ends by time.
@@ -655,7 +687,7 @@ impl Run {
             .iter()
             .map(|token| {
                 let Some(stay) = token.stay.as_ref() else { return false };
-                let data = Data { world, exports: &token.exports, person, entry };
+                let data = Data { world, exports: &token.exports, person, entry, sent };
                 world.journey.node(token.node).step.hears(signal, &Ear { data, stay, sent })
             })
             .collect();
@@ -824,8 +856,14 @@ impl Context<'_> {
 
     /// Answers references.
     #[must_use]
-    pub const fn data(&self) -> Data<'_> {
-        Data { world: self.world, exports: self.exports, person: self.person, entry: self.entry }
+    pub fn data(&self) -> Data<'_> {
+        Data {
+            world: self.world,
+            exports: self.exports,
+            person: self.person,
+            entry: self.entry,
+            sent: self.sent,
+        }
     }
 
     /// Chance, the same whenever this passage is computed again.
@@ -970,6 +1008,7 @@ pub struct Data<'a> {
     exports: &'a Exports,
     person: &'a Person,
     entry: &'a Entry,
+    sent: &'a [(u16, MessageId)],
 }
 
 impl Data<'_> {
@@ -983,6 +1022,12 @@ impl Data<'_> {
                 crate::signal::datum(self.entry.trigger.as_deref()?, &parts[1..], self.world.catalogue)
             }
             "run" if parts.len() == 2 => self.entry.datum(&parts[1]),
+            // The last message that a node sent in this run.
+            "run" if parts.len() == 3 && parts[1] == "message" => {
+                let node = self.world.journey.number(&parts[2])?;
+                let (_, id) = self.sent.iter().find(|(known, _)| *known == node)?;
+                Some(Datum::Value(Value::Text(id.to_string())))
+            }
             "nodes" => {
                 let node = self.world.journey.number(parts.get(1)?)?;
                 let mut exported = self.exports.0.iter().rev().filter(|(n, ..)| *n == node);
