@@ -9,13 +9,13 @@ use std::{
     sync::Arc,
 };
 
-use journey::{Change, Found, Person, run::ListChange};
+use journey::{Found, Person};
 use model::{
     Cart, Contact, ContactId, Event, Order, Product, ProductId, RfmPlacement, Timestamp, Totals, Value, Zone,
 };
 use recommend::Catalogue;
 use segment::{
-    Activity, Condition, Data, Entries, Facts, Leaf, Products, Reads, RefPath, SegmentFile, activity::Tally,
+    Activity, Condition, Data, Entries, Facts, Leaf, Products, RefPath, SegmentFile, activity::Tally,
 };
 use storage::{Result, Storage};
 
@@ -79,33 +79,6 @@ pub async fn find<S: Storage>(
         about.last(ask.condition.activities().first()?)
     };
     Ok(asks.iter().map(last).collect())
-}
-
-/// What a segment's condition reads, with those of the segments that it refers to.
-#[must_use]
-pub fn reads_of(workspace: &Workspace, slug: &str) -> Reads {
-    let mut all = Reads::default();
-    let (mut seen, mut open) = (BTreeSet::new(), vec![slug.to_owned()]);
-    while let Some(slug) = open.pop() {
-        let Some(file) = workspace.segments.get(&slug) else { continue };
-        if !seen.insert(slug) {
-            continue;
-        }
-        let reads = file.condition.reads();
-        open.extend(reads.segments.iter().cloned());
-        all.fields.extend(reads.fields);
-        all.lists.extend(reads.lists);
-        all.purposes.extend(reads.purposes);
-    }
-    all
-}
-
-/// Whether what is known of a segment's members is no longer true of a contact, because its runs wrote what the segment
-/// reads and it is not committed yet: then its condition is to be asked by [`answer`], of the contact as the run sees it.
-#[must_use]
-pub fn needs_asking_again(reads: &Reads, changes: &[Change], lists: &[ListChange]) -> bool {
-    changes.iter().any(|change| reads.fields.contains(&change.field))
-        || lists.iter().any(|change| reads.lists.contains(change.list.as_str()))
 }
 
 /// What the questions of a batch read.

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use journey::{Counts, Need, Run, graph::Reads, run::CouponNeed, trace};
+use journey::{Counts, Found, Need, Run, graph::Reads, run::CouponNeed, trace};
 use model::{Cart, ContactId, Event, MessageId, Slug, Timestamp, event::kind};
 use rayon::prelude::*;
 use serde_json::json;
@@ -323,51 +323,72 @@ impl<S: Storage> Batch<'_, S> {
         load::answer(self.store, &self.ground.shelf.catalogue, self.now, &mut asking).await
     }
 
-    /// Conditions about histories.
+    /// Conditions about histories, and the orders and events that they find.
     async fn conditions(
         &self,
         actors: &mut [Actor],
         needs: &[(usize, Vec<Need>)],
         scene: &Scene<'_>,
     ) -> Result<()> {
-        let asked: Vec<(usize, u16)> = needs
-            .iter()
-            .flat_map(|(place, needs)| {
-                needs.iter().filter_map(|need| match need {
-                    Need::Condition(condition) => Some((*place, *condition)),
-                    _ => None,
-                })
-            })
-            .collect();
-        if asked.is_empty() {
-            return Ok(());
-        }
-        let holds = {
-            let running: Vec<_> =
-                asked.iter().filter_map(|(place, n)| Some((actors[*place].goes_on()?, *n))).collect();
-            let worlds: Vec<_> = running.iter().map(|((_, live), _)| scene.world(live)).collect();
-            let data: Vec<_> =
-                running.iter().zip(&worlds).map(|(((run, _), _), world)| run.data(world)).collect();
-            let asks: Vec<conditions::Ask<'_>> = running
+        for finds in [false, true] {
+            let asked: Vec<(usize, u16)> = needs
                 .iter()
-                .zip(&data)
-                .map(|(((run, live), n), data)| conditions::Ask {
-                    condition: &live.rules.journey.conditions[usize::from(*n)],
-                    contact: run.person().contact.id,
-                    person: Some(run.person()),
-                    data,
+                .flat_map(|(place, needs)| {
+                    needs.iter().filter_map(move |need| match need {
+                        Need::Condition(condition) if !finds => Some((*place, *condition)),
+                        Need::Found(condition) if finds => Some((*place, *condition)),
+                        _ => None,
+                    })
                 })
+                .filter(|(place, _)| actors[*place].goes_on().is_some())
                 .collect();
-            let ground = self.ground;
-            conditions::answer(self.store, &ground.workspace, &ground.shelf.catalogue, &asks, self.now)
-                .await?
-        };
-        for ((place, condition), holds) in asked.into_iter().zip(holds) {
-            if let Some((run, _)) = actors[place].running() {
-                run.answers().set_condition(condition, holds);
+            if asked.is_empty() {
+                continue;
+            }
+            let (holds, found) = self.questions(actors, &asked, scene, finds).await?;
+            for ((place, condition), holds) in asked.iter().zip(holds) {
+                if let Some((run, _)) = actors[*place].running() {
+                    run.answers().set_condition(*condition, holds);
+                }
+            }
+            for ((place, condition), found) in asked.iter().zip(found) {
+                if let Some((run, _)) = actors[*place].running() {
+                    run.answers().set_found(*condition, found);
+                }
             }
         }
         Ok(())
+    }
+
+    /// The answers to conditions of runs: whether they hold, or what they find.
+    async fn questions(
+        &self,
+        actors: &[Actor],
+        asked: &[(usize, u16)],
+        scene: &Scene<'_>,
+        finds: bool,
+    ) -> Result<(Vec<bool>, Vec<Option<Found>>)> {
+        let running: Vec<_> =
+            asked.iter().filter_map(|(place, n)| Some((actors[*place].goes_on()?, *n))).collect();
+        let worlds: Vec<_> = running.iter().map(|((_, live), _)| scene.world(live)).collect();
+        let data: Vec<_> =
+            running.iter().zip(&worlds).map(|(((run, _), _), world)| run.data(world)).collect();
+        let asks: Vec<conditions::Ask<'_>> = running
+            .iter()
+            .zip(&data)
+            .map(|(((run, live), n), data)| conditions::Ask {
+                condition: &live.rules.journey.conditions[usize::from(*n)],
+                contact: run.person().contact.id,
+                person: Some(run.person()),
+                data,
+            })
+            .collect();
+        let (workspace, catalogue) = (&self.ground.workspace, &self.ground.shelf.catalogue);
+        Ok(if finds {
+            (Vec::new(), conditions::find(self.store, workspace, catalogue, &asks, self.now).await?)
+        } else {
+            (conditions::answer(self.store, workspace, catalogue, &asks, self.now).await?, Vec::new())
+        })
     }
 
     /// Codes of coupon sets.

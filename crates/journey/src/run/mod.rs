@@ -623,12 +623,6 @@ impl Run {
         &self.done.changes
     }
 
-    /// The lists that the run changed so far.
-    #[must_use]
-    pub fn list_changes(&self) -> &[ListChange] {
-        &self.done.lists
-    }
-
     /// Where the shell puts its answers.
     pub const fn answers(&mut self) -> &mut Answers {
         &mut self.answers

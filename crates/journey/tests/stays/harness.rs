@@ -195,6 +195,7 @@ impl<'a> Ride<'a> {
                         run.answers().set_passages(node, passages);
                     }
                     Need::Coupon(need) => run.answers().set_coupon(need, None),
+                    Need::Found(condition) => run.answers().set_found(condition, None),
                 }
             }
         }
