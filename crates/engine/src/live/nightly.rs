@@ -11,12 +11,11 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use model::{ContactId, Event, Slug, Timestamp, event::kind};
+use model::{ContactId, Event, Slug, Timestamp};
 use serde_json::json;
 use storage::{
     Result, Storage, StoreError,
     live::{Done, NewInput, StepCommit, StepOutcome},
-    rfm::RfmStore,
     segments::Tell,
 };
 use tokio::{sync::Notify, task::JoinHandle};

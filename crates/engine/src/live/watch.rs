@@ -160,6 +160,17 @@ impl Watch {
         Ok(())
     }
 
+    /// Takes the catalogue as it is now: conditions on products ask that of the last load.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn reload_catalogue<S: Storage>(&mut self, store: &S) -> Result<()> {
+        if self.interest.products() {
+            self.catalogue = Arc::new(Catalogue::load(store).await?);
+        }
+        Ok(())
+    }
+
     /// Takes the cut points of the last runs.
     ///
     /// # Errors
@@ -462,9 +473,13 @@ impl Watch {
 
     /// The catalogue, with products that were not known when it was loaded.
     async fn catalogue<S: Storage>(&self, store: &S, inputs: &[Input]) -> Result<Arc<Catalogue>> {
+        let is_known = |id: &str| segment::Products::by_external_id(&*self.catalogue, id).is_some();
+        let text =
+            |map: &Map<String, Value>| map.get("product_id").and_then(Value::as_str).is_none_or(is_known);
         let known = |input: &Input| {
-            let id = input.event.properties.get("product_id").and_then(Value::as_str);
-            id.is_none_or(|id| segment::Products::by_external_id(&*self.catalogue, id).is_some())
+            let lines = input.event.properties.get("products").and_then(Value::as_array);
+            let lines = lines.into_iter().flatten().filter_map(Value::as_object);
+            text(&input.event.properties) && lines.into_iter().all(text)
         };
         if self.interest.products() && !inputs.iter().all(known) {
             return Ok(Arc::new(Catalogue::load(store).await?));
