@@ -124,6 +124,11 @@ impl Journey {
         periods.max_by_key(length).unwrap_or_default()
     }
 
+    /// Its A/B tests, with the numbers of their nodes.
+    pub fn trials(&self) -> impl Iterator<Item = (u16, &crate::ab::Trial)> {
+        (0..).zip(&self.nodes).filter_map(|(number, node)| Some((number, node.step.trial()?)))
+    }
+
     /// The contact fields that nodes write.
     #[must_use]
     pub fn changed_fields(&self) -> Vec<&str> {

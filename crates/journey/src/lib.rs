@@ -8,8 +8,10 @@
 //! - [`check`]: compiles a document against what lies beside it, like a compiler: unknown names, missing data, types,
 //!   unreachable nodes, loops.
 //! - [`entry`]: triggers, exits, goals, re-entry; [`signal`]: events as journeys see them.
+//! - [`ab`]: who wins an A/B test.
 //! - [`run`]: the interpreter. [`trace`]: why a contact went where it went. [`counts`]: how many did.
 
+pub mod ab;
 pub mod check;
 pub mod counts;
 pub mod data;

@@ -3,8 +3,10 @@
 //! A kind reads its part of the file ([`Kind::read`]), says its outcomes and exports, binds its names to what lies beside
 //! the journey ([`Step::bind`], where it reports what it does not find), and takes a contact one step ([`Step::step`]).
 
+pub mod ab_test;
 pub mod alert;
 pub mod assign_coupon;
+pub mod branch;
 pub mod branches;
 pub mod cart_is;
 pub mod check_value;
@@ -77,7 +79,9 @@ pub const KINDS: &[&Kind] = &[
     &send_email::KIND,
     &wait::KIND,
     &wait_for::KIND,
+    &branch::KIND,
     &split::KIND,
+    &ab_test::KIND,
     &holdout::KIND,
     &goal::KIND,
     &go_to::KIND,
@@ -229,6 +233,11 @@ pub trait Step: fmt::Debug + Send + Sync {
     /// Whether a contact may stay here for a time: a loop needs such a node.
     fn waits(&self) -> bool {
         false
+    }
+
+    /// The test that it makes of its branches.
+    fn trial(&self) -> Option<&crate::ab::Trial> {
+        None
     }
 
     /// Whether it may keep a contact without any message of the run.

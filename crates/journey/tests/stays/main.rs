@@ -1,5 +1,6 @@
 //! Runs that stay: waits, waiting for signals, branches, tests; that nothing depends on whether a run is put away.
 
+mod branch;
 mod harness;
 mod splits;
 mod wait;

@@ -141,3 +141,62 @@ fn another_journey_is_entered_by_an_event() {
     let found = warnings.iter().find(|warning| warning.code == "journey.unknown_journey").unwrap();
     assert_eq!(found.cure.as_deref(), Some("did you mean `next`?"));
 }
+
+fn testing(settings: &str) -> String {
+    journey(
+        &format!("  t: {{kind: ab_test, {settings}}}\n  met: {{kind: goal}}"),
+        "  - {from: start, to: t}\n  - {from: t, to: met}",
+    )
+}
+
+#[test]
+fn variants_until_there_is_a_winner() {
+    let text = testing("variants: {a: 80, b: 20}, metric: clicks, end: {after: P7D, sample: 1000}");
+    let found = outcomes(&text, 10_000);
+    assert!((found["a"] - 8_000).abs() < 160, "{found:?}");
+    let (journey, shop) = (compiled(&text), shop());
+    let (number, trial) = journey.trials().next().unwrap();
+    assert_eq!((trial.variants, trial.sample, trial.level), (2, Some(1_000), Some(0.95)));
+    for id in 1..=200 {
+        let told = |seed: u64, ordinal: u32, winners: &[(u16, u8)]| {
+            let mut ride = Ride::new(&journey, &shop, at("2026-11-20"));
+            (ride.seed, ride.winners) = (seed, winners.to_vec());
+            ride.person.contact.id = ContactId(id);
+            ride.enter(Entry { ordinal, ..Entry::first(at("2026-11-20")) }).told()
+        };
+        assert_eq!(told(1, 1, &[]), told(2, 3, &[]), "the same variant in each run and version");
+        assert_eq!(told(1, 1, &[(number, 1)]), "start: always → t: b (winner) → met: always");
+        assert_eq!(told(1, 1, &[(number + 1, 1)]), told(1, 1, &[]), "another node's winner");
+    }
+}
+
+#[test]
+fn planted_errors_of_tests() {
+    let many =
+        |n: usize| format!("variants: [{}]", (0..n).map(|i| format!("b{i}")).collect::<Vec<_>>().join(", "));
+    let (most, too_many) = (many(8) + ", metric: goal", many(9) + ", metric: goal");
+    for (settings, code) in [
+        (most.as_str(), "ok"),
+        (too_many.as_str(), "journey.branches"),
+        ("variants: [a], metric: goal", "journey.branches"),
+        ("variants: [a, b]", "doc.missing"),
+        ("variants: [a, b], metric: {event: Signed Up}, significance: none, within: P1D", "ok"),
+        ("variants: [a, b], metric: {evnt: Signed Up}", "doc.unknown_key"),
+        ("variants: [a, b], metric: looks", "journey.unknown_word"),
+        ("variants: [a, b], metric: opens, significance: 100", "journey.ab_test"),
+        ("variants: [a, b], metric: opens, significance: 79.9", "journey.ab_test"),
+        ("variants: [a, b], metric: opens, end: {sample: 0}", "journey.ab_test"),
+        ("variants: [a, b], metric: opens, end: {after: P90D}", "ok"),
+        ("variants: [a, b], metric: opens, end: {after: P91D}", "journey.wait_too_long"),
+        ("variants: [a, b], metric: opens, end: {on: 2026-12-24T09:00, zone: Europe/Paris}", "ok"),
+        ("variants: [a, b], metric: opens, end: {on: soon}", "time.invalid"),
+        ("variants: [a, b], metric: opens, end: {until: 2026-12-24}", "doc.unknown_key"),
+    ] {
+        let mut found = match check(&testing(settings)) {
+            Ok(_) => vec!["ok".to_owned()],
+            Err(problems) => problems.iter().map(|problem| problem.code.to_string()).collect(),
+        };
+        found.retain(|found| found == code);
+        assert_eq!(found.len(), 1, "{settings}");
+    }
+}
