@@ -172,6 +172,7 @@ fn message(send: &Arc<SendPoint>, contact: u64, dice: &mut Dice) -> OutboxMessag
         variables: json!({"name": format!("Zoë {contact}"), "products": products}).to_string(),
         decided_at: NOW,
         not_before: NOW,
+        expires_at: None,
     }
 }
 

@@ -277,8 +277,7 @@ fn address<'a>(message: &'a OutboxMessage, contact: Option<&'a Contact>) -> Opti
 /// the contact's, so the contact's consent says nothing about it.
 fn allowed(message: &OutboxMessage, contact: &Contact, suppressed: bool) -> std::result::Result<(), Outcome> {
     let utc = Zone::UTC;
-    let own =
-        policy::Facts::of(contact, Channel::Email, message.send.purpose.as_str(), &utc, Timestamp(0));
+    let own = policy::Facts::of(contact, Channel::Email, message.send.purpose.as_str(), &utc, Timestamp(0));
     let facts = match &message.to {
         Some(to) => policy::Facts {
             address: Some(to),

@@ -277,7 +277,7 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
         let mark = |ready: &Ready| Recorded {
             seq: ready.seq,
             attempt: ready.attempt,
-            outcome: Outcome::HandingOver,
+            outcome: Outcome::HandingOver { witness: None, lease_until: None },
         };
         let lost = self.flush(leaving.iter().map(mark).collect()).await?;
         for ready in leaving {

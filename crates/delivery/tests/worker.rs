@@ -118,6 +118,7 @@ impl World {
             variables: format!("{{\"name\": \"Zoë {contact}\"}}"),
             decided_at: START,
             not_before: START,
+            expires_at: None,
         });
         self.store.insert_messages(messages.collect()).await.unwrap();
     }

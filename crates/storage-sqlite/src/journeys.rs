@@ -242,7 +242,7 @@ fn commit(transaction: &Transaction<'_>, batch: &BatchCommit) -> Result<BatchOut
             .map_err(driver)?;
     }
     live::add_counts(transaction, batch.counts.iter().map(|delta| (batch.run, delta)))?;
-    let messages = outbox::insert(transaction, &batch.messages)?;
+    let messages = outbox::insert(transaction, &batch.messages, true)?;
     Ok(BatchOutcome::Committed { messages })
 }
 

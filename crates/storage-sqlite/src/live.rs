@@ -18,7 +18,9 @@ use storage::{
 };
 
 pub(crate) use commit::{add_counts, move_run, run_stands, set_fields};
-pub(crate) use inputs::{InputRow, Kinds, Queue, add_waves, properties_text};
+pub(crate) use inputs::{
+    InputRow, Kinds, Queue, add as add_inputs, add_waves, keep as keep_events, properties_text,
+};
 
 use crate::{
     Sqlite, outbox,

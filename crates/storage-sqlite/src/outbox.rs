@@ -1,5 +1,8 @@
 //! See `storage::outbox`.
 
+mod handover;
+mod happenings;
+
 use std::{collections::HashMap, sync::Arc};
 
 use model::{ContactId, Slug, Timestamp};
@@ -8,25 +11,27 @@ use storage::{
     Result, StoreError, Urgency,
     outbox::{
         AddressHash, Channel, ClaimedMessage, MessageCount, MessageFilter, MessageId, MessageRow,
-        MessageState, OutboxMessage, OutboxStore, Outcome, Recorded, SendPoint, SentMark, Settled,
+        MessageState, OutboxMessage, OutboxStore, Outcome, Recipient, Recorded, SendPoint, SentMark, Settled,
         Suppression, SuppressionReason,
     },
 };
 
+use self::happenings::Happenings;
 use crate::{Sqlite, pool::driver};
 
 /// Inserts messages in the caller's transaction: the journey's commit. Those whose id is known are left as they are.
 /// Returns how many are new.
-pub(crate) fn insert(tx: &Transaction<'_>, messages: &[OutboxMessage]) -> Result<u64> {
+pub(crate) fn insert(tx: &Transaction<'_>, messages: &[OutboxMessage], broadcast: bool) -> Result<u64> {
     let mut state = tx
         .prepare_cached(
-            "INSERT INTO outbox (message_id, contact_id, send_id, at, due) VALUES (?1, ?2, ?3, ?4, ?4)
+            "INSERT INTO outbox (message_id, contact_id, send_id, at, due, rank) VALUES (?1, ?2, ?3, ?4, ?4, ?5)
              ON CONFLICT (message_id) DO NOTHING",
         )
         .map_err(driver)?;
     let mut body = tx
         .prepare_cached(
-            "INSERT INTO outbox_bodies (seq, decided_at, to_address, locale, variables) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO outbox_bodies (seq, decided_at, to_address, locale, variables, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )
         .map_err(driver)?;
     let mut sends: Vec<(Arc<SendPoint>, i64)> = Vec::new();
@@ -43,15 +48,17 @@ pub(crate) fn insert(tx: &Transaction<'_>, messages: &[OutboxMessage]) -> Result
             }
         };
         let at = message.not_before.max(message.decided_at).0;
+        let rank = if message.send.transactional { 0 } else { 1 + u8::from(broadcast) };
         let inserted =
-            state.execute(params![&message.id.0[..], message.contact.0, send, at]).map_err(driver)?;
+            state.execute(params![&message.id.0[..], message.contact.0, send, at, rank]).map_err(driver)?;
         if inserted == 1 {
             body.execute(params![
                 tx.last_insert_rowid(),
                 message.decided_at.0,
                 message.to,
                 message.locale,
-                message.variables
+                message.variables,
+                message.expires_at.map(|end| end.0)
             ])
             .map_err(driver)?;
             new += 1;
@@ -90,7 +97,7 @@ fn send_id(tx: &Transaction<'_>, send: &SendPoint) -> Result<i64> {
 
 /// Send points by id, read once each.
 #[derive(Default)]
-struct SendPoints(HashMap<i64, Arc<SendPoint>>);
+pub(crate) struct SendPoints(HashMap<i64, Arc<SendPoint>>);
 
 impl SendPoints {
     fn get(&mut self, connection: &Connection, id: i64) -> Result<Arc<SendPoint>> {
@@ -103,10 +110,10 @@ impl SendPoints {
     }
 }
 
-fn load_send(connection: &Connection, id: i64) -> Result<SendPoint> {
+pub(crate) fn load_send(connection: &Connection, id: i64) -> Result<SendPoint> {
     let bad =
         |why: &str| StoreError::Inconsistent { table: "send_points", row: id.to_string(), why: why.into() };
-    let slug = |text: String| Slug::parse(&text).map_err(|_| bad("not a slug"));
+    let slug = |text: String| Slug::purpose(&text).map_err(|_| bad("not a slug"));
     let mut query = connection
         .prepare_cached(
             "SELECT journey, journey_version, run, node, channel, purpose, transactional, template, template_version
@@ -132,7 +139,8 @@ fn column<T: rusqlite::types::FromSql>(row: &Row<'_>, i: usize) -> Result<T> {
     row.get(i).map_err(driver)
 }
 
-/// Reads a message from `seq, message_id, contact_id, send_id, decided_at, to_address, locale, variables, at`.
+/// Reads a message from `seq, message_id, contact_id, send_id, decided_at, to_address, locale, variables, at,
+/// expires_at`.
 fn message(row: &Row<'_>, connection: &Connection, sends: &mut SendPoints) -> Result<(i64, OutboxMessage)> {
     let seq: i64 = column(row, 0)?;
     let id: [u8; 16] = column(row, 1)?;
@@ -147,18 +155,19 @@ fn message(row: &Row<'_>, connection: &Connection, sends: &mut SendPoints) -> Re
             locale: column(row, 6)?,
             variables: column(row, 7)?,
             not_before: Timestamp(column(row, 8)?),
+            expires_at: column::<Option<i64>>(row, 9)?.map(Timestamp),
         },
     ))
 }
 
 /// Settles claims whose lease is over at `machine_now`.
 fn settle(tx: &Transaction<'_>, machine_now: Timestamp) -> Result<Settled> {
-    // `state <= 3` repeats what the other terms say: it lets SQLite use the partial index.
+    // `state IN (2, 3)` repeats what the other terms say: it lets SQLite use the partial index.
     let mut settled = Settled::default();
     settled.waiting += tx
         .prepare_cached(
             "UPDATE outbox SET state = 1, at = due
-             WHERE state <= 3 AND state = 2 AND at <= ?1",
+             WHERE state IN (2, 3) AND state = 2 AND at <= ?1",
         )
         .and_then(|mut change| change.execute([machine_now.0]))
         .map_err(driver)? as u64;
@@ -166,7 +175,7 @@ fn settle(tx: &Transaction<'_>, machine_now: Timestamp) -> Result<Settled> {
         .prepare_cached(
             "UPDATE outbox SET state = 7, reason = 'worker.lost',
                detail = 'the worker stopped between handing the message over and recording the answer'
-             WHERE state <= 3 AND state = 3 AND at <= ?1
+             WHERE state IN (2, 3) AND state = 3 AND at <= ?1
                AND NOT (SELECT transactional FROM send_points s WHERE s.send_id = outbox.send_id)",
         )
         .and_then(|mut change| change.execute([machine_now.0]))
@@ -174,12 +183,15 @@ fn settle(tx: &Transaction<'_>, machine_now: Timestamp) -> Result<Settled> {
     settled.waiting += tx
         .prepare_cached(
             "UPDATE outbox SET state = 1, at = due
-             WHERE state <= 3 AND state = 3 AND at <= ?1",
+             WHERE state IN (2, 3) AND state = 3 AND at <= ?1",
         )
         .and_then(|mut change| change.execute([machine_now.0]))
         .map_err(driver)? as u64;
     Ok(settled)
 }
+
+/// Ranks of messages, the urgent first.
+const RANKS: [u8; 3] = [0, 1, 2];
 
 fn claim(
     tx: &Transaction<'_>,
@@ -189,20 +201,20 @@ fn claim(
 ) -> Result<Vec<ClaimedMessage>> {
     let mut sends = SendPoints::default();
     let mut claimed = Vec::new();
-    {
+    for rank in RANKS {
         let mut query = tx
             .prepare_cached(
                 "SELECT o.seq, o.message_id, o.contact_id, o.send_id, b.decided_at, b.to_address, b.locale,
-                   b.variables, o.at, o.attempt, o.failures
+                   b.variables, o.at, b.expires_at, o.attempt, o.failures
                  FROM outbox o JOIN outbox_bodies b ON b.seq = o.seq
-                 WHERE o.state <= 3 AND o.state = 1 AND o.at <= ?1 ORDER BY o.at, o.seq LIMIT ?2",
+                 WHERE o.state = 1 AND o.rank = ?3 AND o.at <= ?1 ORDER BY o.at, o.seq LIMIT ?2",
             )
             .map_err(driver)?;
-        let mut rows = query.query(params![now.0, limit as i64]).map_err(driver)?;
+        let mut rows = query.query(params![now.0, (limit - claimed.len()) as i64, rank]).map_err(driver)?;
         while let Some(row) = rows.next().map_err(driver)? {
             let (seq, message) = message(row, tx, &mut sends)?;
-            let attempt: u32 = column(row, 9)?;
-            claimed.push(ClaimedMessage { seq, attempt: attempt + 1, failures: column(row, 10)?, message });
+            let attempt: u32 = column(row, 10)?;
+            claimed.push(ClaimedMessage { seq, attempt: attempt + 1, failures: column(row, 11)?, message });
         }
     }
     let mut change = tx
@@ -221,21 +233,20 @@ fn record(tx: &Transaction<'_>, now: Timestamp, outcomes: &[Recorded]) -> Result
              WHERE seq = ?1 AND attempt = ?2 AND state IN (2, 3)",
         )
         .map_err(driver)?;
-    // The lease goes on while it is handed over: its end stays in `at`.
-    let mut mark = tx
-        .prepare_cached("UPDATE outbox SET state = 3 WHERE seq = ?1 AND attempt = ?2 AND state IN (2, 3)")
-        .map_err(driver)?;
+    let mut happenings = Happenings::default();
     let mut put_off = tx.prepare_cached("UPDATE outbox SET due = ?2 WHERE seq = ?1").map_err(driver)?;
     let mut lost = Vec::new();
     for Recorded { seq, attempt, outcome } in outcomes {
         use MessageState::{Failed, Sent, Skipped, Uncertain, Waiting};
         let (state, at, failures, reason, detail) = match outcome {
-            Outcome::HandingOver => {
-                if mark.execute(params![seq, attempt]).map_err(driver)? == 0 {
+            Outcome::HandingOver { witness, lease_until } => {
+                if !handover::mark(tx, now, (*seq, *attempt), witness.as_deref(), *lease_until)? {
                     lost.push(*seq);
                 }
                 continue;
             }
+            Outcome::Bounced { reason, detail, .. } => (Failed, now, 1, Some(*reason), Some(detail)),
+            Outcome::Held { until, reason } => (Waiting, *until, 0, Some(*reason), None),
             Outcome::Sent { detail } => (Sent, now, 0, None, Some(detail)),
             Outcome::Deferred { until, reason, detail } => (Waiting, *until, 1, Some(*reason), Some(detail)),
             Outcome::Failed { reason, detail } => (Failed, now, 1, Some(*reason), Some(detail)),
@@ -248,10 +259,20 @@ fn record(tx: &Transaction<'_>, now: Timestamp, outcomes: &[Recorded]) -> Result
             .map_err(driver)?;
         if counted == 0 {
             lost.push(*seq);
-        } else if let Outcome::Deferred { until, .. } = outcome {
-            put_off.execute((seq, until.0)).map_err(driver)?;
+            continue;
+        }
+        match outcome {
+            Outcome::Deferred { until, .. } | Outcome::Held { until, .. } => {
+                put_off.execute((seq, until.0)).map_err(driver)?;
+            }
+            Outcome::Sent { .. } => happenings.sent(tx, *seq, now)?,
+            Outcome::Bounced { address, hard, detail, .. } => {
+                happenings.bounced(tx, (*seq, now), (*address, *hard), detail)?;
+            }
+            _ => {}
         }
     }
+    happenings.write(tx)?;
     Ok(lost)
 }
 
@@ -348,7 +369,7 @@ pub(crate) fn list(
     let mut query = connection
         .prepare_cached(&format!(
             "SELECT o.seq, o.message_id, o.contact_id, o.send_id, b.decided_at, b.to_address, b.locale, b.variables,
-               o.at, o.state, o.attempt, o.reason, o.detail
+               o.at, b.expires_at, o.state, o.attempt, o.reason, o.detail
              FROM {source} JOIN outbox_bodies b ON b.seq = o.seq
              WHERE {by_contact} o.seq > :after AND {FILTER} ORDER BY o.seq LIMIT :limit"
         ))
@@ -366,11 +387,11 @@ pub(crate) fn list(
         list.push(MessageRow {
             seq,
             message,
-            state: state(column(row, 9)?)?,
-            attempt: column(row, 10)?,
+            state: state(column(row, 10)?)?,
+            attempt: column(row, 11)?,
             at: Timestamp(column(row, 8)?),
-            reason: column(row, 11)?,
-            detail: column(row, 12)?,
+            reason: column(row, 12)?,
+            detail: column(row, 13)?,
         });
     }
     Ok(list)
@@ -418,9 +439,62 @@ fn suppression(connection: &Connection, address: AddressHash, now: Timestamp) ->
     }))
 }
 
+/// Puts addresses on the list, in the caller's transaction.
+pub(crate) fn suppress(connection: &Connection, suppressions: &[Suppression]) -> Result<()> {
+    let mut change = connection
+        .prepare_cached(
+            "INSERT INTO suppressions (address, reason, since, until, detail) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (address) DO UPDATE SET
+               reason = excluded.reason, detail = excluded.detail,
+               since = min(since, excluded.since), until = excluded.until
+             WHERE suppressions.until IS NOT NULL
+               AND (excluded.until IS NULL OR excluded.until > suppressions.until)",
+        )
+        .map_err(driver)?;
+    for one in suppressions {
+        change
+            .execute(params![
+                &one.address.0[..],
+                one.reason as u8,
+                one.since.0,
+                one.until.map(|until| until.0),
+                one.detail
+            ])
+            .map_err(driver)?;
+    }
+    Ok(())
+}
+
 impl OutboxStore for Sqlite {
+    async fn renew_claims(&self, claims: Vec<(i64, u32)>, lease_until: Timestamp) -> Result<Vec<i64>> {
+        self.write(Urgency::Normal, move |tx| handover::renew(tx, &claims, lease_until)).await
+    }
+
+    async fn load_recipients(
+        &self,
+        contacts: Vec<ContactId>,
+        since: Option<Timestamp>,
+    ) -> Result<Vec<Recipient>> {
+        self.read(move |connection| handover::recipients(connection, &contacts, since)).await
+    }
+
+    async fn load_handed_over(&self, since: i64) -> Result<Vec<(i64, Slug, u64)>> {
+        self.read(move |connection| handover::handed_over(connection, since)).await
+    }
+
+    async fn record_interaction(
+        &self,
+        message: MessageId,
+        kind: String,
+        at: Timestamp,
+        properties: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Option<ContactId>> {
+        self.write(Urgency::Urgent, move |tx| happenings::interaction(tx, message, kind, at, properties))
+            .await
+    }
+
     async fn insert_messages(&self, messages: Vec<OutboxMessage>) -> Result<u64> {
-        self.write(Urgency::Normal, move |tx| insert(tx, &messages)).await
+        self.write(Urgency::Normal, move |tx| insert(tx, &messages, false)).await
     }
 
     async fn claim_messages(
@@ -452,7 +526,7 @@ impl OutboxStore for Sqlite {
     async fn next_due(&self) -> Result<Option<(Timestamp, u64)>> {
         self.read(|connection| {
             let mut query = connection
-                .prepare_cached("SELECT min(at), count(*) FROM outbox WHERE state <= 3 AND state = 1")
+                .prepare_cached("SELECT min(at), count(*) FROM outbox WHERE state = 1")
                 .map_err(driver)?;
             let (at, waiting): (Option<i64>, i64) =
                 query.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(driver)?;
@@ -475,31 +549,7 @@ impl OutboxStore for Sqlite {
     }
 
     async fn suppress(&self, suppressions: Vec<Suppression>) -> Result<()> {
-        self.write(Urgency::Normal, move |tx| {
-            let mut change = tx
-                .prepare_cached(
-                    "INSERT INTO suppressions (address, reason, since, until, detail) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (address) DO UPDATE SET
-                       reason = excluded.reason, detail = excluded.detail,
-                       since = min(since, excluded.since), until = excluded.until
-                     WHERE suppressions.until IS NOT NULL
-                       AND (excluded.until IS NULL OR excluded.until > suppressions.until)",
-                )
-                .map_err(driver)?;
-            for one in &suppressions {
-                change
-                    .execute(params![
-                        &one.address.0[..],
-                        one.reason as u8,
-                        one.since.0,
-                        one.until.map(|until| until.0),
-                        one.detail
-                    ])
-                    .map_err(driver)?;
-            }
-            Ok(())
-        })
-        .await
+        self.write(Urgency::Normal, move |tx| suppress(tx, &suppressions)).await
     }
 
     async fn unsuppress(&self, addresses: Vec<AddressHash>) -> Result<u64> {

@@ -13,7 +13,7 @@
 use std::{future::Future, sync::Arc};
 
 pub use model::{Channel, MessageId};
-use model::{ContactId, Slug, Timestamp};
+use model::{Contact, ContactId, Slug, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -62,6 +62,36 @@ pub struct OutboxMessage {
     pub decided_at: Timestamp,
     /// Not to be handed over before.
     pub not_before: Timestamp,
+    /// Not to be handed over at or after: then it is skipped as expired.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A contact as hand-over sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// The contact.
+    pub contact: Contact,
+    /// Its version: raised by every change of its profile and consents.
+    pub version: i64,
+    /// Messages to it that left, or are on their way, since the instant that was asked for.
+    pub left: Vec<SentMark>,
+}
+
+/// What a message was judged by: it is marked only while this is still so. Else it waits again and is judged anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// The contact's version.
+    pub version: i64,
+    /// The address that it goes to: not suppressed.
+    pub address: AddressHash,
+    /// So many messages left to the contact since this instant; none where no rule counts them.
+    pub left: Option<(Timestamp, u32)>,
+    /// Send limits: fewer than so many marketing messages (of a journey, or of all) were handed over in so many minutes.
+    pub limits: Vec<(Option<Slug>, i64, u64)>,
+    /// Whether it counts as a marketing message for those limits.
+    pub counts: bool,
+    /// Whether another contact's message of this node to this address makes it a duplicate.
+    pub once: bool,
 }
 
 /// A message as sending rules see it: that it was decided, and when it left or is to leave.
@@ -147,8 +177,13 @@ pub struct ClaimedMessage {
 /// What became of a claimed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// About to be handed over: from here on a dead worker leaves a doubt.
-    HandingOver,
+    /// About to be handed over: from here on a dead worker leaves a doubt. With a witness only while it is true.
+    HandingOver {
+        /// What it was judged by.
+        witness: Option<Box<Witness>>,
+        /// The lease from now on.
+        lease_until: Option<Timestamp>,
+    },
     /// The server took it, with its answer.
     Sent {
         /// The server's words.
@@ -169,6 +204,24 @@ pub enum Outcome {
         reason: &'static str,
         /// The server's words.
         detail: String,
+    },
+    /// The address does not take it: as failed; a hard bounce, or the third soft one in a row, suppresses the address.
+    Bounced {
+        /// Which address.
+        address: AddressHash,
+        /// The mailbox does not exist.
+        hard: bool,
+        /// A stable code, as in `smtp.5xx`.
+        reason: &'static str,
+        /// The server's words.
+        detail: String,
+    },
+    /// A sending rule holds it: back among the waiting, and no failure.
+    Held {
+        /// When it is due again.
+        until: Timestamp,
+        /// A stable code.
+        reason: &'static str,
     },
     /// A sending rule stopped it.
     Skipped {
@@ -340,13 +393,44 @@ pub trait OutboxStore {
     /// settled: for a caller who knows that no other worker lives.
     fn settle_claims(&self, machine_now: Timestamp) -> impl Future<Output = Result<Settled>> + Send;
 
-    /// Records outcomes at `at`, in one transaction. Those whose claim was lost meanwhile are dropped; returns their
-    /// places.
+    /// Records outcomes at `at`, in one transaction. Those whose claim was lost meanwhile are dropped, and so are marks
+    /// whose [`Witness`] is no longer true (their messages wait again); returns their places.
+    ///
+    /// What a contact will hear of is recorded with it: `Email Sent`, `SMS Sent`, `Push Sent`, `Email Bounced` go into
+    /// its history, and to the living engine where a journey is alive.
     fn record_outcomes(
         &self,
         at: Timestamp,
         outcomes: Vec<Recorded>,
     ) -> impl Future<Output = Result<Vec<i64>>> + Send;
+
+    /// Prolongs claims that a worker still works on: (place, attempt). Returns the places of those that it lost.
+    fn renew_claims(
+        &self,
+        claims: Vec<(i64, u32)>,
+        lease_until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<i64>>> + Send;
+
+    /// Those of these contacts that are known, in the order of the ids, with what left to them since an instant.
+    fn load_recipients(
+        &self,
+        contacts: Vec<ContactId>,
+        since: Option<Timestamp>,
+    ) -> impl Future<Output = Result<Vec<Recipient>>> + Send;
+
+    /// Marketing messages that were handed over since a minute (since 1970), by minute and journey, ascending.
+    fn load_handed_over(&self, since: i64) -> impl Future<Output = Result<Vec<(i64, Slug, u64)>>> + Send;
+
+    /// Records that a contact did something with a message (opened it, clicked a link): an event of this kind with the
+    /// message's properties and these, in the contact's history and for the living engine. A repeat with the same
+    /// message, kind and `link` property changes nothing. Whose message it is; none when it is not known.
+    fn record_interaction(
+        &self,
+        message: MessageId,
+        kind: String,
+        at: Timestamp,
+        properties: serde_json::Map<String, serde_json::Value>,
+    ) -> impl Future<Output = Result<Option<ContactId>>> + Send;
 
     /// Makes messages in a final state wait again, due at `at` and with their failures forgotten; returns how many.
     /// Sent messages are never repeated.

@@ -34,6 +34,7 @@ fn message(send: &Arc<SendPoint>, contact: i64, at: i64) -> OutboxMessage {
         variables: format!("{{\"n\":{contact}}}"),
         decided_at: Timestamp(at),
         not_before: Timestamp(at),
+        expires_at: None,
     }
 }
 
@@ -103,7 +104,10 @@ async fn outcomes_are_recorded_under_the_fence_of_their_claim() {
     let send = send(1, "mail", false);
     db.insert_messages((1..=6).map(|contact| message(&send, contact, 10)).collect()).await.unwrap();
     let claimed = claim(&db.db, 10, 0, 6).await;
-    let marks = claimed.iter().map(|one| recorded(one, Outcome::HandingOver)).collect();
+    let marks = claimed
+        .iter()
+        .map(|one| recorded(one, Outcome::HandingOver { witness: None, lease_until: None }))
+        .collect();
     assert!(db.record_outcomes(NOW, marks).await.unwrap().is_empty());
     let outcomes = vec![
         recorded(&claimed[0], sent()),
@@ -142,8 +146,10 @@ async fn a_dead_worker_leaves_marketing_in_doubt_and_the_rest_waiting() {
         let messages = vec![message(&news, 1, 10), message(&news, 2, 10), message(&order, 4, 10)];
         db.insert_messages(messages).await.unwrap();
         let claimed = claim(&db.db, 10, 1_000, 3).await;
-        let marks =
-            vec![recorded(&claimed[1], Outcome::HandingOver), recorded(&claimed[2], Outcome::HandingOver)];
+        let marks = vec![
+            recorded(&claimed[1], Outcome::HandingOver { witness: None, lease_until: None }),
+            recorded(&claimed[2], Outcome::HandingOver { witness: None, lease_until: None }),
+        ];
         db.record_outcomes(NOW, marks).await.unwrap();
         assert_eq!(
             db.settle_claims(Timestamp(1_099)).await.unwrap(),

@@ -123,6 +123,7 @@ fn to_commit(shared: &Shared, runs: Vec<Run>) -> BatchCommit {
                 variables: message.variables,
                 decided_at: at,
                 not_before: message.not_before.unwrap_or(at),
+                expires_at: message.expires_at,
             });
         }
         let changes = changes

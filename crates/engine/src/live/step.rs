@@ -553,6 +553,7 @@ fn outbox(
         variables: message.variables,
         decided_at: now,
         not_before: message.not_before.unwrap_or(now),
+        expires_at: message.expires_at,
     })
 }
 

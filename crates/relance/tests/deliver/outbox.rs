@@ -103,6 +103,7 @@ impl World {
             variables: format!("{{\"name\": \"Zoë {contact}\"}}"),
             decided_at: DECIDED,
             not_before: DECIDED,
+            expires_at: None,
         });
         self.open().insert_messages(messages.collect()).await.expect("inserted");
     }

@@ -37,12 +37,17 @@ pub(super) fn step(transaction: &Transaction<'_>, step: &StepCommit) -> Result<S
     coupons::assign(transaction, &step.coupons, step.at)?;
     write_passages(transaction, &step.passages)?;
     add_counts(transaction, step.counts.iter().map(|(run, delta)| (*run, delta)))?;
-    let messages = outbox::insert(transaction, &step.messages)?;
+    let messages = outbox::insert(transaction, &step.messages, is_broadcast(&step.done))?;
     inputs::add(transaction, &step.inputs)?;
     crate::lives::hold(transaction, &step.held)?;
     inputs::add_waves(transaction, &step.waves)?;
     storage::fault::point("step.in_transaction");
     Ok(StepOutcome::Committed { messages })
+}
+
+/// Whether what a batch sends goes to many at once: such messages leave after those of single contacts.
+const fn is_broadcast(done: &Done) -> bool {
+    matches!(done, Done::Wave { .. } | Done::Audience { .. })
 }
 
 fn is_to_be_done(connection: &Connection, done: &Done) -> Result<bool> {

@@ -159,6 +159,18 @@ pub(crate) fn add(connection: &Connection, inputs: &[NewInput]) -> Result<()> {
     queue.close(connection)
 }
 
+/// Puts events into their contacts' histories only: nobody listens. Those whose message id is known are left out.
+pub(crate) fn keep(connection: &Connection, inputs: &[NewInput]) -> Result<()> {
+    let mut event_no = take_numbers(connection, "event", inputs.len() as i64)?;
+    let mut kinds = Kinds::default();
+    for NewInput { event, .. } in inputs.iter().filter(|input| input.event.contact.0 > 0) {
+        let kind = kinds.id(connection, &event.kind)?;
+        event_no +=
+            i64::from(store(connection, event, event_no, kind, &properties_text(&event.properties)?)?);
+    }
+    Ok(())
+}
+
 /// Puts an event into its contact's history; false when its message id is known.
 fn store(connection: &Connection, event: &Event, no: i64, kind: u32, properties: &str) -> Result<bool> {
     if let Some(message_id) = &event.message_id {

@@ -60,6 +60,7 @@ fn batch(run: &JourneyRun, from: i64, contacts: &[i64]) -> BatchCommit {
         variables: "{}".into(),
         decided_at: dated(1),
         not_before: dated(1),
+        expires_at: None,
     };
     let enrolment =
         |contact: &i64| NewEnrolment { contact: ContactId(*contact), trace: vec![1, 2], changes: Vec::new() };

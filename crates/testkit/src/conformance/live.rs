@@ -105,6 +105,7 @@ fn message(run: &JourneyRun, contact: i64, visit: u32) -> OutboxMessage {
         variables: "{}".into(),
         decided_at: dated(1),
         not_before: dated(1),
+        expires_at: None,
     }
 }
 
