@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod bench;
+mod coupon;
 mod deliver;
 mod demo;
 mod import;
@@ -30,6 +31,8 @@ pub enum Command {
     Recommend(recommend::Args),
     /// Check and run journeys
     Journey(journey::Args),
+    /// Look at coupon sets, add codes
+    Coupon(coupon::Args),
     /// Hand over messages that wait in the outbox
     Deliver(deliver::Args),
     /// Measure, and print one JSON object
@@ -48,6 +51,7 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::Segment(args) => segment::run(&args, common).await,
         Command::Recommend(args) => recommend::run(&args, common).await,
         Command::Journey(args) => journey::run(&args, common).await,
+        Command::Coupon(args) => coupon::run(&args, common).await,
         Command::Deliver(args) => deliver::run(&args, common).await,
         Command::Bench(args) => bench::run(&args, common).await,
     }
