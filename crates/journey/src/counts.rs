@@ -142,6 +142,7 @@ impl Counts {
 
 /// A contact whose path simply ends (a last mail, an end) has finished; one for whom a node has links, but none that
 /// matches, or whose answer nobody drew, was left without a branch.
-fn leaves_by_no_branch(node: &crate::graph::Node) -> bool {
+#[must_use]
+pub fn leaves_by_no_branch(node: &crate::graph::Node) -> bool {
     !node.links.is_empty() || node.kind.role == crate::nodes::Role::Condition
 }

@@ -15,6 +15,7 @@ mod enter;
 pub mod lives;
 pub(crate) mod load;
 pub mod nightly;
+pub mod outcomes;
 pub mod schedules;
 pub mod step;
 pub mod timers;

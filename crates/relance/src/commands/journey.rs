@@ -1,6 +1,7 @@
 //! `relance journey`: checks a journey with what lies beside it, runs it, and shows how it stands.
 
 mod files;
+mod life;
 mod show;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -46,7 +47,73 @@ enum What {
         #[arg(long, value_enum, default_value_t = Language::En)]
         lang: Language,
     },
-    /// Show how the last run of a journey stands
+    /// Publish a journey: those whom it concerns enter from now on, or from when it starts. An earlier version takes
+    /// nobody any more; those inside finish theirs
+    Publish {
+        /// The journey's file, or its folder
+        file: PathBuf,
+        /// When it begins, as in 2026-12-01T08:00:00Z; at once without it (or at the journey's own `starts_at`)
+        #[arg(long, value_name = "INSTANT")]
+        starts: Option<String>,
+        /// Move those inside earlier versions to this one, where their node still exists
+        #[arg(long = "move")]
+        moves: bool,
+        /// Seed of its dice
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// List the journeys at work
+    List {
+        /// Those that are over, too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Pause a journey: nobody enters or is sent anything; waits keep counting
+    Pause {
+        /// The journey's slug, file or folder
+        journey: String,
+    },
+    /// Let a paused journey go on
+    Resume {
+        /// The journey's slug, file or folder
+        journey: String,
+    },
+    /// Stop a journey for good: those inside are taken out, messages that wait are not sent
+    Stop {
+        /// The journey's slug, file or folder
+        journey: String,
+    },
+    /// Have contacts enter a journey that has the trigger `api`
+    Enter {
+        /// The journey's slug, file or folder
+        journey: String,
+        /// The contact's external id or email address; may be given several times
+        #[arg(long, required = true)]
+        contact: Vec<String>,
+        /// A JSON object that the journey reads as `trigger.…`
+        #[arg(long, value_name = "JSON")]
+        data: Option<String>,
+    },
+    /// List what became of each recipient: where it is or why it left, and its messages
+    Outcomes {
+        /// The journey's slug, file or folder
+        journey: String,
+        /// Only this run (see `journey list`)
+        #[arg(long)]
+        run: Option<i64>,
+        /// Only this contact, by external id or email address
+        #[arg(long)]
+        contact: Option<String>,
+    },
+    /// Try the failed messages of a journey again
+    Retry {
+        /// The journey's slug, file or folder
+        journey: String,
+        /// Those of which nobody knows whether they arrived, too
+        #[arg(long)]
+        uncertain: bool,
+    },
+    /// Show how a journey stands: its versions at work, or its last run
     Status {
         /// The journey's file, its folder, or its slug
         journey: String,
@@ -91,7 +158,21 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
             start(file, &options, (*lang).into(), common).await
         }
         What::Status { journey, lang } => status(journey, (*lang).into(), common).await,
-        What::Trace { contact } => show::trace(&common.open()?, contact, common.format).await,
+        What::Publish { file, starts, moves, seed } => {
+            life::publish(file, starts.as_deref(), *moves, *seed, common).await
+        }
+        What::List { all } => life::list(*all, common).await,
+        What::Pause { journey } => life::tell(journey, life::Told::Pause, common).await,
+        What::Resume { journey } => life::tell(journey, life::Told::Resume, common).await,
+        What::Stop { journey } => life::tell(journey, life::Told::Stop, common).await,
+        What::Enter { journey, contact, data } => {
+            life::enter(journey, contact, data.as_deref(), common).await
+        }
+        What::Outcomes { journey, run, contact } => {
+            life::outcomes(journey, *run, contact.as_deref(), common).await
+        }
+        What::Retry { journey, uncertain } => life::retry(journey, *uncertain, common).await,
+        What::Trace { contact } => show::trace(&life::existing(common)?, contact, common.format).await,
     }
 }
 
@@ -212,8 +293,11 @@ fn tell(rules: &Rules, report: &campaign::Report, common: &Common) {
 }
 
 async fn status(journey: &str, lang: Lang, common: &Common) -> Result<ExitCode, Failure> {
-    let store = common.open()?;
     let slug = files::slug_of(journey)?;
+    let store = life::existing(common)?;
+    if let Some(code) = life::status(&store, &slug, lang, common).await? {
+        return Ok(code);
+    }
     let runs = storage::journeys::JourneyStore::load_journey_runs(&store, slug.clone()).await?;
     let Some(run) = runs.last() else {
         return Err(Problem::new("journey.never_run", format!("the journey `{slug}` was never run here"))

@@ -8,7 +8,7 @@ use journey::{Journey, trace};
 use model::{ContactId, Lang, Problem};
 use storage::{
     contacts::{ContactStore, IdentifierKind},
-    journeys::JourneyStore,
+    journeys::{CountDelta, JourneyStore},
 };
 use storage_sqlite::Sqlite;
 
@@ -54,10 +54,28 @@ pub(super) fn problems(problems: &[Problem], format: Format) -> Result<(), Failu
 
 /// Prints what a run came to: a line for each way out of each node.
 pub(super) fn report(journey: &Journey, report: &Report, lang: Lang, format: Format) -> Result<(), Failure> {
+    counts(journey, report, &[], lang, format)
+}
+
+/// Prints the counts of a run: a line for each way out of each node, and for those who stay there.
+pub(super) fn counts(
+    journey: &Journey,
+    report: &Report,
+    waiting: &[CountDelta],
+    lang: Lang,
+    format: Format,
+) -> Result<(), Failure> {
     let columns = ["node", "kind", "name", "in", "outcome", "reason", "contacts", "to"];
     let mut listing = Listing::new(&columns, &["in", "contacts"]);
     let mut last = None;
-    for line in report.counts.lines(journey) {
+    let stays = |id: &str| waiting.iter().find(|delta| delta.node == id).map_or(0, |delta| delta.n);
+    let mut lines = report.counts.lines(journey);
+    for delta in waiting {
+        let Some(node) = journey.number(&delta.node) else { continue };
+        let place = lines.iter().rposition(|line| line.node == node).map_or(lines.len(), |place| place + 1);
+        lines.insert(place, waits(node, delta.n));
+    }
+    for line in lines {
         let node = journey.node(line.node);
         // A table names a node once; lists name it on each line.
         let first = format != Format::Table || last != Some(line.node);
@@ -71,15 +89,34 @@ pub(super) fn report(journey: &Journey, report: &Report, lang: Lang, format: For
             once(node.id.clone()),
             once(node.kind.word.to_owned()),
             once(node.label(lang).to_owned()),
-            once(report.counts.entered(line.node).to_string()),
+            once((report.counts.entered(line.node) + stays(&node.id)).to_string()),
             line.outcome.to_owned(),
-            reason.unwrap_or_default(),
+            reason.or_else(|| line.left.map(|why| why.word().to_owned())).unwrap_or_default(),
             line.contacts.to_string(),
-            leads_to(journey, &line.to, line.no_branch, lang, format),
+            if line.outcome == WAITING {
+                String::new()
+            } else {
+                leads_to(journey, &line.to, line.no_branch, lang, format)
+            },
         ]);
     }
     listing.print(format)?;
     Ok(())
+}
+
+/// Outcome of those who stay at a node.
+const WAITING: &str = "waiting";
+
+fn waits(node: u16, contacts: u64) -> journey::counts::Line {
+    journey::counts::Line {
+        node,
+        outcome: WAITING.to_owned(),
+        refusal: None,
+        left: None,
+        contacts,
+        to: Vec::new(),
+        no_branch: false,
+    }
 }
 
 fn leads_to(journey: &Journey, to: &[u16], no_branch: bool, lang: Lang, format: Format) -> String {
