@@ -103,6 +103,10 @@ pub(crate) struct Actor {
     agenda: VecDeque<Happening>,
     /// Whether its alarm rang.
     rang: bool,
+    /// The version whose audience it enters with.
+    enters: Option<Arc<LiveJourney>>,
+    /// Whether it may not enter that version (again).
+    pub stays_out: bool,
     /// Enrolments that go on, the first first.
     ready: VecDeque<usize>,
     /// The enrolment that goes on now.
@@ -133,6 +137,8 @@ impl Actor {
             past,
             agenda: agenda.into(),
             rang,
+            enters: None,
+            stays_out: false,
             ready: VecDeque::new(),
             active: None,
             timers: Timers::from_bytes(&alarm.timers),
@@ -142,7 +148,13 @@ impl Actor {
         }
     }
 
-    /// Whether the contact may be loaded no more: nothing has happened to it yet.
+    /// Lets it enter a version with the audience, whatever its triggers say.
+    pub fn enter(&mut self, live: Arc<LiveJourney>) {
+        self.enters = Some(live);
+    }
+
+    /// What comes before everything else: timers that rang become events, and exits of any event of the batch take the
+    /// contact out.
     pub fn open(&mut self, scene: &Scene<'_>, carts: &[Cart]) {
         if self.rang {
             self.ring_timers(scene, carts);
@@ -229,7 +241,9 @@ impl Actor {
                 self.active = Some(place);
                 continue;
             }
-            if let Some(happening) = self.agenda.pop_front() {
+            if let Some(live) = self.enters.take() {
+                self.stays_out = !self.begin(&live, String::new(), None, scene);
+            } else if let Some(happening) = self.agenda.pop_front() {
                 self.take_note(&happening.event, scene);
             } else if self.rang {
                 self.rang = false;
@@ -336,7 +350,19 @@ impl Actor {
             self.held.push(lives::hold(&journey.slug, event, self.causes));
             return;
         }
-        let now = scene.now;
+        let trigger = (event.kind != lives::AUDIENCE).then(|| Arc::clone(event));
+        self.begin(live, key, trigger, scene);
+    }
+
+    /// Begins an enrolment unless re-entry forbids it; whether it did.
+    fn begin(
+        &mut self,
+        live: &Arc<LiveJourney>,
+        key: String,
+        trigger: Option<Arc<Event>>,
+        scene: &Scene<'_>,
+    ) -> bool {
+        let (journey, now) = (&live.rules.journey, scene.now);
         let mut past: Vec<Past<'_>> = Vec::new();
         for (_, enrolment) in self.past.iter().filter(|(slug, _)| *slug == journey.slug) {
             // Whether it is inside is known better by this batch.
@@ -349,10 +375,9 @@ impl Actor {
             past.push(Past { key: &entry.key, entered_at: entry.at, inside: !inside.run.is_over() });
         }
         if !admits(journey.reentry, &past, &key, now) {
-            return;
+            return false;
         }
         let ordinal = self.next_ordinal(live.record.run);
-        let trigger = (event.kind != lives::AUDIENCE).then(|| Arc::clone(event));
         let entry = Entry { ordinal, key, at: now, trigger };
         let run = Run::new(Person::default(), entry);
         self.inside.push(Inside {
@@ -371,6 +396,7 @@ impl Actor {
         if !self.inside[place].run.is_over() {
             self.ready.push_back(place);
         }
+        true
     }
 
     /// The key of the enrolment that an event starts in a journey; none when it starts none.
@@ -521,6 +547,28 @@ fn is_same(inside: &Inside, enrolment: &LiveEnrolment) -> bool {
         && inside.run.entry().ordinal == enrolment.ordinal
 }
 
+/// Whether a segment reads what the run wrote into the contact: then memory does not know.
+fn reads_what_changed(run: &Run, slug: &Slug, scene: &Scene<'_>) -> bool {
+    if !run.has_written() {
+        return false;
+    }
+    let segments = &scene.ground.workspace.segments;
+    let mut open = vec![slug.as_str().to_owned()];
+    let mut seen: Vec<String> = Vec::new();
+    while let Some(slug) = open.pop() {
+        let Some(file) = segments.get(&slug).filter(|_| !seen.contains(&slug)) else { continue };
+        let reads = file.condition.reads();
+        if run.changes().iter().any(|change| reads.fields.contains(&change.field))
+            || (!reads.lists.is_empty() && run.has_changed_lists())
+        {
+            return true;
+        }
+        open.extend(reads.segments);
+        seen.push(slug);
+    }
+    false
+}
+
 /// Answers membership from memory; what is left must be asked of the database.
 fn answer_members(
     run: &mut Run,
@@ -534,6 +582,9 @@ fn answer_members(
         .filter(|need| {
             let Need::Member(slot) = need else { return true };
             let slug = &journey.rules.journey.segments[usize::from(*slot)];
+            if reads_what_changed(run, slug, scene) {
+                return true;
+            }
             match (scene.members)(slug.as_str(), contact) {
                 Some(member) => {
                     run.answers().set_member(*slot, member);

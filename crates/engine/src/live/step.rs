@@ -6,7 +6,7 @@
 //! 4. Commit: enrolments, alarms, fields, lists, coupons, counters, messages, what was raised — and what is done.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -48,6 +48,19 @@ pub struct Work {
     pub rang: Vec<ContactId>,
     /// What it causes for many.
     pub waves: Vec<NewWave>,
+    /// Who enters a version with its audience.
+    pub enters: Option<Enters>,
+}
+
+/// Contacts of an audience who enter.
+#[derive(Clone, Debug)]
+pub struct Enters {
+    /// The version.
+    pub journey: Arc<LiveJourney>,
+    /// Who.
+    pub contacts: Vec<ContactId>,
+    /// Whether some of them may have been in the journey before.
+    pub again: bool,
 }
 
 /// What a batch came to.
@@ -61,6 +74,10 @@ pub struct Stepped {
     pub messages: u64,
     /// Inputs that were caused and dropped because too many caused each other.
     pub dropped: u64,
+    /// Contacts of an audience who may not enter again.
+    pub stayed_out: u64,
+    /// Contacts of an audience who are not in the base any more.
+    pub gone: u64,
 }
 
 /// Works on a batch until it is committed. `seen` is what [`Watch`] made of it: its events are worked on too, its answers
@@ -81,8 +98,8 @@ pub async fn step<S: Storage>(
     for _ in 0..TRIES {
         let mut lease = pool.begin();
         let members = |slug: &str, contact: ContactId| watch.is_member_after(seen, slug, contact);
-        let batch = Batch { store, ground, members: &members, seen, now };
-        let (commit, mut stepped) = batch.compute(work, done.clone(), &mut lease).await?;
+        let (commit, mut stepped) =
+            compute(store, ground, &members, seen, work, done.clone(), &mut lease, now).await?;
         let uses = commit.coupons.clone();
         storage::fault::point("live.before_commit");
         match store.commit_step(commit).await? {
@@ -98,6 +115,24 @@ pub async fn step<S: Storage>(
         }
     }
     Err(model::Problem::new("journey.busy", "contacts keep changing while the engine writes them").into())
+}
+
+/// What a batch comes to, without committing it.
+///
+/// # Errors
+/// What storage says.
+#[expect(clippy::too_many_arguments, reason = "they are what a batch is")]
+pub(crate) async fn compute<S: Storage>(
+    store: &S,
+    ground: &Ground,
+    members: Members<'_>,
+    seen: &Seen,
+    work: &Work,
+    done: Done,
+    lease: &mut Lease,
+    now: Timestamp,
+) -> Result<(StepCommit, Stepped)> {
+    Batch { store, ground, members, seen, now }.compute(work, done, lease).await
 }
 
 struct Batch<'a, S> {
@@ -124,7 +159,7 @@ impl<S: Storage> Batch<'_, S> {
             return Ok((commit, stepped));
         }
         let scene = Scene { ground: self.ground, now: self.now, members: self.members };
-        let mut actors = self.load(agendas, &scene).await?;
+        let mut actors = self.load(agendas, work.enters.as_ref(), &scene).await?;
         loop {
             let needs = go_all(&mut actors, &scene);
             if needs.is_empty() {
@@ -135,10 +170,13 @@ impl<S: Storage> Batch<'_, S> {
         // A contact that is gone rings no more.
         let gone = work.rang.iter().filter(|contact| actors.iter().all(|actor| actor.contact != **contact));
         commit.alarms.extend(gone.map(|contact| (*contact, Alarm::default())));
+        let enters = work.enters.as_ref().map_or(0, |enters| enters.contacts.len());
+        stepped.gone = enters.saturating_sub(actors.len()) as u64;
+        stepped.contacts = actors.len();
         for actor in actors {
+            stepped.stayed_out += u64::from(actor.stays_out);
             self.take_over(actor, &mut commit, &mut stepped);
         }
-        stepped.contacts = commit.alarms.len();
         Ok((commit, stepped))
     }
 
@@ -159,6 +197,9 @@ impl<S: Storage> Batch<'_, S> {
             let happening = Happening { event: Arc::new(event.clone()), causes: *causes };
             agendas.entry(event.contact).or_default().0.push(happening);
         }
+        for contact in work.enters.iter().flat_map(|enters| &enters.contacts) {
+            agendas.entry(*contact).or_default();
+        }
         for contact in &work.rang {
             agendas.entry(*contact).or_default().1 = true;
         }
@@ -168,18 +209,30 @@ impl<S: Storage> Batch<'_, S> {
     async fn load(
         &self,
         mut agendas: BTreeMap<ContactId, (Vec<Happening>, bool)>,
+        enters: Option<&Enters>,
         scene: &Scene<'_>,
     ) -> Result<Vec<Actor>> {
         let ids: Vec<ContactId> = agendas.keys().copied().collect();
         let mut inside: HashMap<ContactId, Vec<LiveEnrolment>> = HashMap::new();
-        for enrolment in self.store.load_inside(ids.clone()).await? {
-            inside.entry(enrolment.contact).or_default().push(enrolment);
+        let mut alarms: HashMap<ContactId, Alarm> = HashMap::new();
+        // Who enters a journey in which nobody stays leaves the alarm alone, and what it rings for.
+        let stays = |enters: &Enters| enters.journey.rules.journey.nodes.iter().any(|node| node.step.waits());
+        if enters.is_none_or(stays) {
+            for enrolment in self.store.load_inside(ids.clone()).await? {
+                inside.entry(enrolment.contact).or_default().push(enrolment);
+            }
+            let loaded = self.store.load_alarms(ids.clone()).await?;
+            alarms = ids.iter().copied().zip(loaded).collect();
         }
-        let alarms = self.store.load_alarms(ids.clone()).await?;
-        let alarms: HashMap<ContactId, Alarm> = ids.iter().copied().zip(alarms).collect();
         let wanted = load::Wanted { reads: self.reads(), horizon: self.ground.sending.horizon() };
         let people = load::people(self.store, &ids, wanted, self.now).await?;
         let mut past = self.past(&agendas).await?;
+        if let Some(Enters { journey, again: true, .. }) = enters {
+            let slug = &journey.rules.journey.slug;
+            for enrolment in self.store.load_past(slug.clone(), ids.clone()).await? {
+                past.entry(enrolment.contact).or_default().push((slug.clone(), enrolment));
+            }
+        }
         let mut carts = self.carts(&agendas, &alarms).await?;
         let mut actors = Vec::with_capacity(people.len());
         for person in people {
@@ -194,6 +247,9 @@ impl<S: Storage> Batch<'_, S> {
             let own = carts.remove(&contact).unwrap_or_default();
             let mut actor =
                 Actor::new(person, kept, past.remove(&contact).unwrap_or_default(), alarm, agenda, rang);
+            if let Some(enters) = enters {
+                actor.enter(Arc::clone(&enters.journey));
+            }
             if again {
                 actor.set_carts(&own, scene);
             }
@@ -420,21 +476,47 @@ impl<S: Storage> Batch<'_, S> {
         Ok(())
     }
 
-    /// Membership of segments that are not watched.
+    /// Membership of segments that are not kept in memory, or that read what the run wrote: their conditions are asked.
     async fn memberships(&self, actors: &mut [Actor], needs: &[(usize, Vec<Need>)]) -> Result<()> {
-        let asks = |needs: &[Need]| needs.iter().any(|need| matches!(need, Need::Member(_)));
-        let places: Vec<usize> =
-            needs.iter().filter(|(_, needs)| asks(needs)).map(|(place, _)| *place).collect();
-        if places.is_empty() {
-            return Ok(());
+        let mut asked: Vec<(usize, u16, Slug)> = Vec::new();
+        for (place, needs) in needs {
+            let Some((_, live)) = actors[*place].goes_on() else { continue };
+            asked.extend(needs.iter().filter_map(|need| match need {
+                Need::Member(slot) => {
+                    Some((*place, *slot, live.rules.journey.segments[usize::from(*slot)].clone()))
+                }
+                _ => None,
+            }));
         }
-        let ids = places.iter().map(|place| actors[*place].contact).collect();
-        let known: Vec<HashSet<Slug>> =
-            self.store.load_memberships(ids).await?.into_iter().map(HashSet::from_iter).collect();
-        for (place, known) in places.into_iter().zip(known) {
-            let Some((run, live)) = actors[place].running() else { continue };
-            for (slot, slug) in live.rules.journey.segments.iter().enumerate() {
-                run.answers().set_member(slot as u16, known.contains(slug));
+        let ground = self.ground;
+        let mut known = vec![false; asked.len()];
+        let holds = {
+            let mut asks = Vec::with_capacity(asked.len());
+            for (number, (place, _, slug)) in asked.iter().enumerate() {
+                let Some(file) = ground.workspace.segments.get(slug.as_str()) else { continue };
+                let Some((run, _)) = actors[*place].goes_on() else { continue };
+                asks.push((
+                    number,
+                    conditions::Ask {
+                        condition: &file.condition,
+                        contact: run.person().contact.id,
+                        person: Some(run.person()),
+                        data: &segment::NoData,
+                    },
+                ));
+            }
+            let questions: Vec<conditions::Ask<'_>> = asks.iter().map(|(_, ask)| *ask).collect();
+            let catalogue = &ground.shelf.catalogue;
+            let holds =
+                conditions::answer(self.store, &ground.workspace, catalogue, &questions, self.now).await?;
+            asks.iter().map(|(number, _)| *number).zip(holds).collect::<Vec<_>>()
+        };
+        for (number, holds) in holds {
+            known[number] = holds;
+        }
+        for ((place, slot, _), member) in asked.into_iter().zip(known) {
+            if let Some((run, _)) = actors[place].running() {
+                run.answers().set_member(slot, member);
             }
         }
         Ok(())

@@ -623,6 +623,18 @@ impl Run {
         &self.done.changes
     }
 
+    /// Whether it wrote anything into the contact.
+    #[must_use]
+    pub fn has_written(&self) -> bool {
+        !self.done.changes.is_empty() || !self.done.lists.is_empty()
+    }
+
+    /// Whether it put the contact on a list or took it off one.
+    #[must_use]
+    pub fn has_changed_lists(&self) -> bool {
+        !self.done.lists.is_empty()
+    }
+
     /// Where the shell puts its answers.
     pub const fn answers(&mut self) -> &mut Answers {
         &mut self.answers
