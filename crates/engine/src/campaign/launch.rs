@@ -126,7 +126,7 @@ impl Ready {
     ) -> Result<Report, StoreError> {
         let progress = |done: u64, total: u64| tell.progress(done, total);
         let work = Work { rules: Arc::clone(rules), catalogue: Arc::new(catalogue), members: self.members };
-        execute(store, work, &self.published, begun, options, &progress).await
+        execute(store, work, begun, options, &progress).await
     }
 }
 

@@ -6,26 +6,32 @@
 
 mod batch;
 pub mod launch;
-mod load;
 pub(crate) mod report;
 
 use std::{collections::VecDeque, sync::Arc};
 
 use journey::{
     FrozenProducts,
-    document::{Reentry, Source, Who},
+    document::{Source, Who},
 };
-use model::{ContactId, Problem, Slug, Timestamp, Zone};
+use model::{ContactId, Problem, Slug, Timestamp};
 use recommend::Catalogue;
 use roaring::RoaringTreemap;
 use storage::{
     Storage, StoreError,
-    journeys::{AudienceFilter, BatchCommit, BatchOutcome, JourneyRun, NewJourneyRun},
-    outbox::{Channel, SendPoint},
+    journeys::{AudienceFilter, JourneyRun, NewJourneyRun},
+    live::{Done, Life, LifeRecord, StepCommit, StepOutcome},
 };
 use tokio::task::JoinHandle;
 
-use crate::rules::{Published, Rules};
+use crate::{
+    live::{
+        Book, Ground, LiveJourney, Shelf,
+        coupons::{Coupons, Lease},
+    },
+    rules::{self, Pinned, Published, Rules, Versions},
+    segments,
+};
 
 pub use report::{Line, Report};
 
@@ -140,20 +146,14 @@ pub async fn begin<S: Storage>(
 
 /// What all batches of a run share.
 pub(crate) struct Shared {
-    pub rules: Arc<Rules>,
+    pub ground: Ground,
+    pub live: Arc<LiveJourney>,
     pub run: JourneyRun,
-    pub catalogue: Arc<Catalogue>,
-    pub frozen: FrozenProducts,
-    pub defaults: Vec<(String, model::Value)>,
+    pub coupons: Arc<Coupons>,
     /// Members of the journey's segments, by their place in [`journey::Journey::segments`].
     pub members: Vec<RoaringTreemap>,
-    /// What the journey's segments read, by the same place.
-    pub segment_reads: Vec<load::SegmentReads>,
-    /// By node: what its messages have in common.
-    pub sends: Vec<Option<Arc<SendPoint>>>,
-    pub zone: Zone,
-    /// Whether contacts who went through another run stay out.
-    pub excludes_others: bool,
+    /// Whether contacts may have been here in another run.
+    pub ran_before: bool,
 }
 
 /// What a run works with.
@@ -174,7 +174,6 @@ pub struct Work {
 pub async fn execute<S: Storage>(
     store: &S,
     work: Work,
-    published: &Published,
     begun: Begun,
     options: &Options,
     progress: &(dyn Fn(u64, u64) + Send + Sync),
@@ -182,17 +181,21 @@ pub async fn execute<S: Storage>(
     let Work { rules, catalogue, members } = work;
     let Begun { run, state, ran_before } = begun;
     if state != State::Completed {
+        let versions = Versions::load(store).await?;
+        let pinned = rules::pin(&rules, &versions, &versions.foresee(&rules.definitions));
+        let record = life(&rules, &pinned, &run);
+        // Those who stay are the living engine's from here on.
+        let stays = rules.journey.nodes.iter().any(|node| node.step.waits());
+        if stays && state == State::New {
+            store.save_lives(vec![record.clone()]).await?;
+        }
         let shared = Arc::new(Shared {
-            frozen: FrozenProducts::new(&catalogue, rules.currency),
-            defaults: rules.defaults(),
-            segment_reads: load::segment_reads(&rules),
-            sends: send_points(&rules, published, &run),
-            zone: rules.zone.clone(),
-            excludes_others: ran_before && rules.journey.reentry == Reentry::Never,
-            rules: Arc::clone(&rules),
+            ground: ground(store, &rules, catalogue).await?,
+            live: Arc::new(LiveJourney::new(record, Arc::clone(&rules), false)),
             run: run.clone(),
-            catalogue,
+            coupons: Coupons::new(),
             members,
+            ran_before,
         });
         go_on(store, &shared, options.batch.max(1), progress).await?;
         store.complete_journey_run(run.id, run.started_at).await?;
@@ -200,25 +203,38 @@ pub async fn execute<S: Storage>(
     report::load(store, &rules.journey, run.id, state).await
 }
 
-fn send_points(rules: &Rules, published: &Published, run: &JourneyRun) -> Vec<Option<Arc<SendPoint>>> {
-    let point = |node: &journey::Node| {
-        let sending = node.step.sending()?;
-        Some(Arc::new(SendPoint {
-            journey: run.journey.clone(),
-            journey_version: run.version,
-            run: run.id,
-            node: node.id.clone(),
-            channel: Channel::Email,
-            purpose: Slug::parse(sending.purpose).ok()?,
-            transactional: sending.purpose == policy::TRANSACTIONAL,
-            template: Slug::parse(sending.template).ok()?,
-            template_version: published.templates.get(sending.template).copied().unwrap_or(1),
-        }))
-    };
-    rules.journey.nodes.iter().map(point).collect()
+/// The life of a run over an audience that is there: nobody enters later.
+fn life(rules: &Rules, pinned: &Pinned, run: &JourneyRun) -> LifeRecord {
+    LifeRecord {
+        run: run.id,
+        journey: rules.journey.slug.clone(),
+        version: run.version,
+        life: Life::Closing,
+        since: run.started_at,
+        starts_at: None,
+        seed: run.seed,
+        pinned: pinned.to_json(),
+        memo: serde_json::Value::Null,
+    }
 }
 
-type Ahead = VecDeque<(Vec<ContactId>, JoinHandle<Result<BatchCommit, StoreError>>)>;
+/// What the batches share, as of the run's start.
+async fn ground<S: Storage>(
+    store: &S,
+    rules: &Rules,
+    catalogue: Arc<Catalogue>,
+) -> Result<Ground, StoreError> {
+    Ok(Ground {
+        book: Arc::new(Book::default()),
+        workspace: Arc::new(segments::Workspace::load(store).await?),
+        shelf: Arc::new(Shelf { frozen: FrozenProducts::new(&catalogue, rules.currency), catalogue }),
+        defaults: Arc::new(rules.defaults()),
+        sending: Arc::new(crate::live::work::sending(store).await?),
+        zone: rules.zone.clone(),
+    })
+}
+
+type Ahead = VecDeque<(Vec<ContactId>, JoinHandle<Result<(StepCommit, Lease), StoreError>>)>;
 
 /// Stops the batches that are still computed when the run ends early.
 struct Tasks(Ahead);
@@ -270,19 +286,26 @@ async fn commit<S: Storage>(
     store: &S,
     shared: &Arc<Shared>,
     chunk: &[ContactId],
-    mut computed: BatchCommit,
+    mut computed: (StepCommit, Lease),
     from: ContactId,
 ) -> Result<ContactId, StoreError> {
     for _ in 0..TRIES {
         let to = chunk.last().copied().unwrap_or(from);
-        computed.from = from;
-        computed.to = to;
-        match store.commit_journey_batch(computed).await? {
-            BatchOutcome::Committed { .. } => return Ok(to),
-            BatchOutcome::Conflict(_) => {
+        let (mut step, lease) = computed;
+        step.done = Done::Audience { run: shared.run.id, from, to };
+        let uses = step.coupons.clone();
+        storage::fault::point("campaign.before_commit");
+        match store.commit_step(step).await? {
+            StepOutcome::Committed { .. } => {
+                storage::fault::point("campaign.after_commit");
+                lease.committed(&uses);
+                return Ok(to);
+            }
+            StepOutcome::Conflict(_) => {
+                drop(lease);
                 computed = batch::compute(store.clone(), Arc::clone(shared), chunk.to_vec()).await?;
             }
-            BatchOutcome::Moved => {
+            StepOutcome::Moved => {
                 return Err(Problem::new(
                     "journey.moved",
                     format!("run {} went on elsewhere: another process works on it", shared.run.id),

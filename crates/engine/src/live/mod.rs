@@ -39,7 +39,7 @@ pub const RESUMED: &str = "relance: resumed";
 #[derive(Debug)]
 pub struct Shelf {
     /// The catalogue.
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     /// Its products as messages hold them.
     pub frozen: FrozenProducts,
 }

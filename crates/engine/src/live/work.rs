@@ -323,14 +323,21 @@ pub async fn ground<S: Storage>(store: &S, now: Timestamp) -> Result<Ground> {
         .values()
         .filter_map(|field| Some((field.slug.to_string(), field.default.clone()?)))
         .collect();
-    let sending = store.load_setting(policy::SETTING.to_owned()).await?;
-    let sending = match sending {
-        Some(json) => policy::SendingRules::parse(&json.to_string()).map_err(segments::first)?,
-        None => policy::SendingRules::default(),
-    };
+    let sending = sending(store).await?;
     let shelf = Arc::new(shelf(store, &book, now).await?);
     let zone = workspace.zone.clone();
     Ok(Ground { book, workspace, shelf, defaults: Arc::new(defaults), sending: Arc::new(sending), zone })
+}
+
+/// The sending rules of the workspace; none when nobody set any.
+///
+/// # Errors
+/// What storage says; a setting that cannot be read.
+pub async fn sending<S: Storage>(store: &S) -> Result<policy::SendingRules> {
+    match store.load_setting(policy::SETTING.to_owned()).await? {
+        Some(json) => policy::SendingRules::parse(&json.to_string()).map_err(segments::first),
+        None => Ok(policy::SendingRules::default()),
+    }
 }
 
 /// The catalogue, as far back as the journeys at work look.
@@ -344,5 +351,5 @@ async fn shelf<S: Storage>(store: &S, book: &Book, now: Timestamp) -> Result<She
         Some(serde_json::Value::String(code)) => model::Currency::parse(&code)?,
         _ => model::Currency::EUR,
     };
-    Ok(Shelf { frozen: FrozenProducts::new(&catalogue, currency), catalogue })
+    Ok(Shelf { frozen: FrozenProducts::new(&catalogue, currency), catalogue: Arc::new(catalogue) })
 }
