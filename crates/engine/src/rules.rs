@@ -159,6 +159,7 @@ pub fn compile(folder: &Folder, workspace: &Workspace) -> std::result::Result<Ru
         coupons: found.coupons(folder, workspace),
         journeys: workspace.journeys.clone(),
         event_kinds,
+        zone: Some(workspace.zone.clone()),
     };
     let file = &folder.journey.file;
     let document = match Document::parse(&folder.journey.text, file) {

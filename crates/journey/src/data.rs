@@ -29,6 +29,8 @@ pub enum DataType {
     ProductList,
     /// A cart, bought or not.
     Cart,
+    /// A single value of which nothing more is known: a property of an event that nobody declared.
+    Any,
 }
 
 impl DataType {
@@ -46,6 +48,7 @@ impl DataType {
             Self::Product => "product",
             Self::ProductList => "product list",
             Self::Cart => "cart",
+            Self::Any => "unknown",
         }
     }
 
@@ -73,6 +76,7 @@ impl DataType {
             Self::Instant => segment::Kind::Instant,
             Self::Boolean => segment::Kind::Boolean,
             Self::Options => segment::Kind::Options,
+            Self::Any => segment::Kind::Any,
             Self::Product | Self::ProductList | Self::Cart => return None,
         })
     }

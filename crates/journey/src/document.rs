@@ -1,7 +1,12 @@
 //! A journey file (design: formats) as read, before anything is checked against the rest of the workspace: every part
 //! with its place, so that a message can name line and column.
 
+pub mod live;
+pub mod trigger;
+
 use model::{Localized, Place, Problem, Problems, Slug, doc};
+
+pub use live::{Live, RawGoal, RawInstant, RawKeep, RawListener};
 
 /// The format that this program writes and reads.
 pub const FORMAT: i64 = 1;
@@ -21,6 +26,8 @@ pub struct Audience {
     pub who: Who,
     /// By when they came.
     pub source: Source,
+    /// The members of this segment do not enter, by its slug. Those inside stay.
+    pub exclude: Option<(String, Place)>,
     /// Where it stands.
     pub place: Place,
 }
@@ -36,6 +43,8 @@ pub enum Who {
     WithoutEmail,
     /// Those with a phone number.
     WithPhone,
+    /// Those with a subscription to push.
+    PushSubscribers,
     /// The members of a segment, by its slug.
     Segment(String),
 }
@@ -92,8 +101,8 @@ pub struct Document {
     pub name: Localized,
     /// Who takes part.
     pub audience: Audience,
-    /// Whether somebody may take part again.
-    pub reentry: Reentry,
+    /// How contacts come in and leave early.
+    pub live: Live,
     /// The nodes in the file's order, without the start.
     pub nodes: Vec<RawNode>,
     /// The links in the file's order.
@@ -107,8 +116,8 @@ impl Document {
     ///
     /// # Errors
     /// Everything that is wrong with its shape: `doc.*`, `slug.invalid`, `journey.format`, `journey.too_large`,
-    /// `journey.node_id`, `journey.audience`, `journey.duplicate_link`, `journey.trigger_unsupported`,
-    /// `journey.unknown_word`.
+    /// `journey.node_id`, `journey.audience`, `journey.duplicate_link`, `journey.listener`, `journey.setting`,
+    /// `journey.said_twice`, `journey.goal_target`, `journey.unknown_word`, `period.*`, `time.*`, `zone.unknown`.
     pub fn parse(text: &str, file: &str) -> Result<Self, Problems> {
         let in_file = |problems: Problems| -> Problems {
             problems.into_iter().map(|problem| problem.in_file(file)).collect()
@@ -132,11 +141,8 @@ impl Document {
         let slug = take(&mut problems, fields.required("journey").and_then(read_slug));
         let name = take(&mut problems, read_name(&mut fields)).unwrap_or_default();
         let audience = take(&mut problems, fields.required("audience"))
-            .and_then(|node| take_all(&mut problems, read_audience(node)));
-        if let Some(node) = fields.optional("triggers") {
-            take(&mut problems, read_triggers(node));
-        }
-        let reentry = take(&mut problems, read_reentry(&mut fields)).unwrap_or(Reentry::Never);
+            .and_then(|node| take_all(&mut problems, read_audience(node, default_source(root))));
+        let live = live::read(&mut fields, &mut problems);
         let nodes = take(&mut problems, fields.required("nodes"))
             .map(|node| read_nodes(node, &mut problems))
             .unwrap_or_default();
@@ -149,7 +155,7 @@ impl Document {
         problems.extend(fields.finish());
         match (slug, audience) {
             (Some(slug), Some(audience)) if problems.is_empty() => {
-                Ok(Self { slug, name, audience, reentry, nodes, links, source: root.to_json() })
+                Ok(Self { slug, name, audience, live, nodes, links, source: root.to_json() })
             }
             _ => Err(problems),
         }
@@ -205,7 +211,14 @@ pub(crate) fn read_word<T: Copy>(
     })
 }
 
-fn read_audience(node: &doc::Node) -> Result<Audience, Problems> {
+/// A journey with triggers is for whoever fires them, those who come later too, unless it says otherwise.
+fn default_source(root: &doc::Node) -> Source {
+    let empty = |node: &doc::Node| node.data == doc::Data::Null || node.items().is_some_and(<[_]>::is_empty);
+    let triggered = ["triggers", "trigger"].iter().any(|key| root.get(key).is_some_and(|node| !empty(node)));
+    if triggered { Source::ExistingAndNew } else { Source::Existing }
+}
+
+fn read_audience(node: &doc::Node, default: Source) -> Result<Audience, Problems> {
     let one = |problem: Problem| vec![problem];
     let mut fields = node.fields("audience").map_err(one)?;
     let who = match (fields.optional("who"), fields.optional("segment")) {
@@ -218,18 +231,19 @@ fn read_audience(node: &doc::Node) -> Result<Audience, Problems> {
         (Some(who), None) => match read_word(
             who,
             "audience.who",
-            &[("all", 0), ("with_email", 1), ("without_email", 2), ("with_phone", 3)],
+            &[("all", 0), ("with_email", 1), ("without_email", 2), ("with_phone", 3), ("push_subscribers", 4)],
         )
         .map_err(one)?
         {
             0 => Who::All,
             1 => Who::WithEmail,
             2 => Who::WithoutEmail,
-            _ => Who::WithPhone,
+            3 => Who::WithPhone,
+            _ => Who::PushSubscribers,
         },
     };
     let source = match fields.optional("source") {
-        None => Source::Existing,
+        None => default,
         Some(source) => read_word(
             source,
             "audience.source",
@@ -241,28 +255,13 @@ fn read_audience(node: &doc::Node) -> Result<Audience, Problems> {
         )
         .map_err(one)?,
     };
+    let exclude = fields.optional("exclude").map(|node| {
+        // The slug, or {segment: slug}.
+        let node = node.get("segment").unwrap_or(node);
+        (node.scalar().unwrap_or_default(), node.place)
+    });
     let unknown = fields.finish();
-    if unknown.is_empty() { Ok(Audience { who, source, place: node.place }) } else { Err(unknown) }
-}
-
-/// A journey without triggers is what `journey run` runs; those with triggers belong to the living engine.
-fn read_triggers(node: &doc::Node) -> Result<(), Problem> {
-    match node.items() {
-        Some([]) => Ok(()),
-        Some([first, ..]) => Err(first
-            .problem("journey.trigger_unsupported", "triggers are not supported yet")
-            .field("triggers")
-            .cure("leave `triggers: []`: the audience enters when the journey is run")),
-        None => {
-            Err(node.problem("doc.type", format!("expected a list, found {}", node.kind())).field("triggers"))
-        }
-    }
-}
-
-fn read_reentry(fields: &mut doc::Fields<'_>) -> Result<Reentry, Problem> {
-    fields.optional("reentry").map_or(Ok(Reentry::Never), |node| {
-        read_word(node, "reentry", &[("never", Reentry::Never), ("after_exit", Reentry::AfterExit)])
-    })
+    if unknown.is_empty() { Ok(Audience { who, source, exclude, place: node.place }) } else { Err(unknown) }
 }
 
 fn read_nodes(node: &doc::Node, problems: &mut Problems) -> Vec<RawNode> {
@@ -359,7 +358,7 @@ mod tests {
     #[test]
     fn reads_a_small_file_and_json_alike() {
         let yaml = Document::parse(SMALL, "j.yaml").unwrap();
-        assert_eq!((yaml.audience.who, yaml.reentry), (Who::WithEmail, Reentry::Never));
+        assert_eq!((yaml.audience.who, yaml.live.reentry.0), (Who::WithEmail, Reentry::Never));
         let json =
             r#"{"journey": "j", "audience": {"segment": "vip", "source": "new"}, "nodes": {}, "links": []}"#;
         let json = Document::parse(json, "j.json").unwrap();
@@ -384,7 +383,7 @@ mod tests {
             (SMALL.replace("{who: with_email}", "{who: all, segment: x}"), "journey.audience"),
             (format!("{SMALL}format: 2\n"), "journey.format"),
             (format!("{SMALL}reentry: sometimes\n"), "journey.unknown_word"),
-            (format!("{SMALL}triggers: [{{event: x}}]\n"), "journey.trigger_unsupported"),
+            (format!("{SMALL}triggers: [{{evnt: x}}]\n"), "journey.listener"),
             (format!("{SMALL}name: {}\n", "x".repeat(NAME_LEN_MAX)), "ok"),
             (format!("{SMALL}name: {}\n", "x".repeat(NAME_LEN_MAX + 1)), "journey.too_large"),
             (SMALL.replace("nodes: {}", "nodes: {\"Bad Id\": {kind: end}}"), "journey.node_id"),

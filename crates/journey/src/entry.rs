@@ -6,6 +6,8 @@
 use model::{Event, Period, Place, Slug, Timestamp, event::kind};
 use segment::{Condition, RefPath};
 
+use crate::data::DataType;
+
 /// What a trigger, an exit or a goal waits for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum On {
@@ -125,6 +127,8 @@ pub struct Listener {
     pub key: Option<RefPath>,
     /// An event that was this old at its arrival starts nothing, in microseconds.
     pub late: i64,
+    /// Types of properties that the file declares, by dotted path.
+    pub properties: Vec<(String, DataType)>,
     /// Where it stands in the file.
     pub place: Place,
 }

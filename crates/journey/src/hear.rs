@@ -11,7 +11,7 @@ use recommend::Catalogue;
 use segment::{Facts, RefPath};
 
 use crate::{
-    data::Datum,
+    data::{DataType, Datum},
     entry::{Listener, On, is_late},
     graph::Journey,
     run::{Entry, Person},
@@ -44,7 +44,7 @@ impl Listener {
             return false;
         }
         let Some(condition) = &self.condition else { return true };
-        let heard = Heard { event, hearing };
+        let heard = Heard { event, types: &self.properties, hearing };
         let facts = WithEvent { facts: hearing.facts, heard: &heard };
         segment::evaluate::is_member(condition, &facts, hearing.now, hearing.zone)
     }
@@ -88,6 +88,13 @@ impl Journey {
     /// The exits that events of a kind may fire.
     pub fn leavers<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Listener> {
         self.exits.iter().filter(move |exit| exit.on.event_kind() == kind)
+    }
+
+    /// The types of properties that its triggers declare of a kind of event.
+    #[must_use]
+    pub fn declared(&self, kind: &str) -> &[(String, DataType)] {
+        // Triggers on the same kind share their declarations, which the checker has put together.
+        self.triggers.iter().find(|trigger| trigger.on.event_kind() == kind).map_or(&[], |own| &own.properties)
     }
 
     /// All kinds of events that triggers, exits, the goal and nodes listen for.
@@ -172,9 +179,10 @@ impl Facts for WithEvent<'_> {
     }
 }
 
-/// References into the event (`trigger.…`), the profile and the run.
+/// References into the event (`trigger.…`, `event.…`), the profile and the run.
 struct Heard<'a> {
     event: &'a Event,
+    types: &'a [(String, DataType)],
     hearing: &'a Hearing<'a>,
 }
 
@@ -183,7 +191,7 @@ impl Heard<'_> {
         let parts = path.parts();
         match (parts[0].as_str(), parts[1].as_str()) {
             ("contact", name) if parts.len() == 2 => self.hearing.facts.field(name).map(Datum::Value),
-            ("trigger", _) => signal::datum(self.event, &parts[1..], self.hearing.catalogue),
+            ("trigger" | "event", _) => signal::declared(self.event, &parts[1..], self.hearing.catalogue, self.types),
             ("run", name) => self.hearing.entry?.datum(name),
             _ => self.hearing.facts.data().value(path).map(Datum::Value),
         }

@@ -176,6 +176,10 @@ fn scan(connection: &Connection, filter: AudienceFilter) -> Result<RoaringTreema
         AudienceFilter::WithEmail => with_email(),
         AudienceFilter::WithoutEmail => Ok(all()? - with_email()?),
         AudienceFilter::WithPhone => ids("SELECT contact_id FROM identifiers WHERE kind = 3"),
+        // The index is read whole, its rows are small.
+        AudienceFilter::PushSubscribers => {
+            ids("SELECT contact_id FROM contacts INDEXED BY contacts_by_reach WHERE reach & 4 <> 0")
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub enum AudienceFilter {
     WithoutEmail,
     /// Those with a phone number.
     WithPhone,
+    /// Those with a subscription to push.
+    PushSubscribers,
 }
 
 /// A run to begin.

@@ -91,7 +91,7 @@ pub async fn begin<S: Storage>(
     store: &S,
     rules: &Rules,
     published: &Published,
-    members: impl AsyncFnOnce(Slug) -> Result<RoaringTreemap, StoreError>,
+    members: impl AsyncFn(Slug) -> Result<RoaringTreemap, StoreError>,
     now: Timestamp,
     options: &Options,
 ) -> Result<Begun, StoreError> {
@@ -124,13 +124,17 @@ pub async fn begin<S: Storage>(
         }
         Some(run) => run.ordinal + 1,
     };
-    let audience = match &journey.audience.who {
+    let mut audience = match &journey.audience.who {
         Who::All => store.scan_audience(AudienceFilter::All).await?,
         Who::WithEmail => store.scan_audience(AudienceFilter::WithEmail).await?,
         Who::WithoutEmail => store.scan_audience(AudienceFilter::WithoutEmail).await?,
         Who::WithPhone => store.scan_audience(AudienceFilter::WithPhone).await?,
+        Who::PushSubscribers => store.scan_audience(AudienceFilter::PushSubscribers).await?,
         Who::Segment(slug) => members(Slug::parse(slug)?).await?,
     };
+    if let Some((slug, _)) = &journey.audience.exclude {
+        audience -= members(Slug::parse(slug)?).await?;
+    }
     let new = NewJourneyRun {
         journey: journey.slug.clone(),
         version: published.version,

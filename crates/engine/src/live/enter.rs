@@ -3,10 +3,12 @@
 use journey::document::{Audience, Source, Who};
 use model::{Contact, Event, Timestamp, event::kind};
 
-/// Whether a contact is in the audience of a journey that began at `since`; `member` answers for segments.
+/// Whether a contact with so many push subscriptions is in the audience of a journey that began at `since`; `member`
+/// answers for segments.
 pub(crate) fn is_in(
     audience: &Audience,
     contact: &Contact,
+    push: u32,
     since: Timestamp,
     member: impl Fn(&str) -> Option<bool>,
 ) -> bool {
@@ -15,11 +17,13 @@ pub(crate) fn is_in(
         Source::New => contact.created_at > since,
         Source::ExistingAndNew => true,
     };
-    came && match &audience.who {
+    let excluded = |(slug, _): &(String, _)| member(slug).unwrap_or_default();
+    came && !audience.exclude.as_ref().is_some_and(excluded) && match &audience.who {
         Who::All => true,
         Who::WithEmail => contact.email.is_some(),
         Who::WithoutEmail => contact.email.is_none(),
         Who::WithPhone => contact.phone.is_some(),
+        Who::PushSubscribers => push > 0,
         Who::Segment(slug) => member(slug).unwrap_or_default(),
     }
 }

@@ -5,14 +5,20 @@ use std::collections::BTreeSet;
 
 use model::{Problem, Problems};
 
-use super::{Read, STEPS_MAX};
+use super::{After, Read, STEPS_MAX};
 use crate::{
     data::DataType,
     graph::Node,
     nodes::{NO, Role, YES},
 };
 
-pub(super) fn check(nodes: &[Node], reads: &[Read], problems: &mut Problems) {
+pub(super) fn check(
+    nodes: &[Node],
+    reads: &[Read],
+    orders: &[After],
+    coupons: &[(u16, u16)],
+    problems: &mut Problems,
+) {
     let graph = Graph::new(nodes);
     let reached = graph.reached();
     unreachable(nodes, &reached, problems);
@@ -22,6 +28,8 @@ pub(super) fn check(nodes: &[Node], reads: &[Read], problems: &mut Problems) {
     }
     graph.too_many_paths(nodes, problems);
     data_on_every_path(nodes, &graph, &reached, reads, problems);
+    message_before(nodes, &graph, &reached, orders, problems);
+    coupon_twice(nodes, &graph, coupons, problems);
     loose_ends(nodes, &reached, problems);
     unguarded_products(nodes, &graph, &reached, reads, problems);
     message_twice(nodes, &graph, problems);
@@ -299,6 +307,53 @@ fn data_on_every_path(
             )
             .cure(format!("lead every path to `{reader}` through `{source_id}`, or use a node for each path"))
         });
+    }
+}
+
+/// A wait for an interaction with a message that some path does not send.
+fn message_before(nodes: &[Node], graph: &Graph, reached: &[bool], orders: &[After], problems: &mut Problems) {
+    let before = dominators(graph, reached);
+    for order in orders.iter().filter(|order| reached[usize::from(order.node)]) {
+        if order.before != order.node && before[usize::from(order.node)].contains(&order.before) {
+            continue;
+        }
+        let (message, waits) = (&nodes[usize::from(order.before)].id, &nodes[usize::from(order.node)].id);
+        let around = path_around(graph, order.node, order.before).unwrap_or_default();
+        problems.push(
+            Problem::new(
+                "journey.message_not_before",
+                format!("`{message}` sends nothing on the path {}", names(nodes, &around)),
+            )
+            .field(&order.field)
+            .value(message)
+            .at(order.place)
+            .cure(format!("lead every path to `{waits}` through `{message}`")),
+        );
+    }
+}
+
+/// Two codes of one set for the same contact: most likely one was meant.
+fn coupon_twice(nodes: &[Node], graph: &Graph, coupons: &[(u16, u16)], problems: &mut Problems) {
+    // What a node asks for first is its set; the others are alternatives.
+    let mut firsts: Vec<(u16, u16)> = Vec::new();
+    for (node, set) in coupons {
+        if firsts.iter().all(|(known, _)| known != node) {
+            firsts.push((*node, *set));
+        }
+    }
+    for (later, set) in &firsts {
+        let earlier = firsts.iter().find(|(node, own)| own == set && node != later && leads_to(graph, *node, *later));
+        let Some((earlier, _)) = earlier else { continue };
+        let (first, second) = (&nodes[usize::from(*earlier)], &nodes[usize::from(*later)]);
+        problems.push(
+            Problem::warning(
+                "journey.coupon_twice",
+                format!("`{}` has assigned a code of the same set before", first.id),
+            )
+            .field(format!("nodes.{}", second.id))
+            .at(second.place)
+            .cure(format!("read the code of `{}`, or reuse a code that has not expired", first.id)),
+        );
     }
 }
 

@@ -22,12 +22,15 @@
 //! | `journey.unguarded_products` (warning) | a message may go out without products |
 //! | `journey.message_twice` (warning) | a contact may get the same message twice in one run |
 
+mod events;
 mod flow;
+mod live;
 mod names;
+mod sense;
 
 use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
 
-use model::{FieldDef, Localized, Place, Problem, Problems, Slug};
+use model::{FieldDef, Localized, Place, Problem, Problems, Slug, Zone, doc};
 use segment::{Condition, reference::RefPath};
 use template::Template;
 
@@ -67,6 +70,8 @@ pub struct Beside {
     pub journeys: Vec<String>,
     /// Kinds of events that were seen or are known; empty: not known.
     pub event_kinds: Vec<String>,
+    /// The workspace's zone, in which instants without an offset are; none: UTC.
+    pub zone: Option<Zone>,
 }
 
 /// A reference that a node reads, put aside until the graph is known.
@@ -89,39 +94,66 @@ pub fn compile(document: &Document, beside: &Beside) -> Result<(Journey, Problem
         nodes.iter().enumerate().map(|(number, node)| (node.id.clone(), number as u16)).collect();
     connect(document, &mut nodes, &by_id, &mut problems);
     let mut binder = Binder::new(beside, &mut problems, &nodes, &by_id);
-    if let Who::Segment(slug) = &document.audience.who {
-        binder.audience(slug, document.audience.place);
+    let audience = &document.audience;
+    if let Who::Segment(slug) = &audience.who {
+        binder.audience("segment", slug, audience.place);
     }
+    binder.reads.push |= audience.who == Who::PushSubscribers;
+    if let Some((slug, place)) = &audience.exclude {
+        binder.audience("exclude", slug, *place);
+    }
+    let live = live::bind(document, &mut binder);
     bind_all(&mut binder, &mut nodes);
-    let Bound { segments, templates, conditions, coupons, reads, refs } = binder.finish();
+    let Bound { segments, templates, conditions, coupons, coupon_nodes, reads, refs, orders } = binder.finish();
     // Without sound nodes and links, what follows would report mere consequences.
     if problems.iter().all(|problem| !problem.is_error() || problem.code == "journey.type") {
-        flow::check(&nodes, &refs, &mut problems);
+        flow::check(&nodes, &refs, &orders, &coupon_nodes, &mut problems);
+        sense::check(document, &live, &nodes, &conditions, &mut problems);
     }
     problems.sort_by_key(|problem| problem.place);
+    problems.dedup();
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
     let journey = Journey {
+        reentry: document.live.reentry.0,
+        triggers: live.triggers,
+        exits: live.exits,
+        goal: live.goal,
+        keep: live.keep,
+        starts_at: live.starts_at,
+        ends_at: live.ends_at,
+        conditions,
+        coupons,
+        segments,
+        templates,
+        reads,
+        ..bare(document, nodes, by_id)
+    };
+    Ok((journey, problems))
+}
+
+/// A journey that has its nodes and nothing else.
+fn bare(document: &Document, nodes: Vec<Node>, by_id: HashMap<String, u16>) -> Journey {
+    Journey {
         slug: document.slug.clone(),
         name: document.name.clone(),
         audience: document.audience.clone(),
-        reentry: document.reentry,
+        reentry: document.live.reentry.0,
         triggers: Vec::new(),
         exits: Vec::new(),
         goal: None,
         keep: None,
         starts_at: None,
         ends_at: None,
-        conditions,
-        coupons,
+        conditions: Vec::new(),
+        coupons: Vec::new(),
         nodes,
-        segments,
-        templates,
-        reads,
+        segments: Vec::new(),
+        templates: Vec::new(),
+        reads: Reads::default(),
         by_id,
-    };
-    Ok((journey, problems))
+    }
 }
 
 /// The graph of a document that was checked before: nodes, outcomes and links, without what lies beside it. Good for
@@ -138,25 +170,7 @@ pub fn skeleton(document: &Document) -> Result<Journey, Problems> {
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
-    Ok(Journey {
-        slug: document.slug.clone(),
-        name: document.name.clone(),
-        audience: document.audience.clone(),
-        reentry: document.reentry,
-        triggers: Vec::new(),
-        exits: Vec::new(),
-        goal: None,
-        keep: None,
-        starts_at: None,
-        ends_at: None,
-        conditions: Vec::new(),
-        coupons: Vec::new(),
-        nodes,
-        segments: Vec::new(),
-        templates: Vec::new(),
-        reads: Reads::default(),
-        by_id,
-    })
+    Ok(bare(document, nodes, by_id))
 }
 
 /// What binding found.
@@ -165,8 +179,21 @@ struct Bound {
     templates: Vec<Slug>,
     conditions: Vec<Condition>,
     coupons: Vec<Slug>,
+    /// Which node assigns a code of which set.
+    coupon_nodes: Vec<(u16, u16)>,
     reads: Reads,
     refs: Vec<Read>,
+    /// Nodes that another node must come after.
+    orders: Vec<After>,
+}
+
+/// A node that must come before another on every path, put aside until the graph is known.
+#[derive(Clone, Debug)]
+struct After {
+    node: u16,
+    before: u16,
+    place: Place,
+    field: String,
 }
 
 fn bind_all(binder: &mut Binder<'_>, nodes: &mut [Node]) {
@@ -216,6 +243,9 @@ fn read_node(raw: &RawNode, problems: &mut Problems) -> Option<Node> {
         None => Localized::default(),
         Some(node) => read_label(node),
     };
+    let limits = fields.optional("limits").map_or(Some(Limits::default()), |node| {
+        read_limits(node, &format!("{path}.limits"), problems)
+    });
     let kind = kind?;
     let mut reading = Reading { fields, problems };
     let before = reading.problems.len();
@@ -231,15 +261,42 @@ fn read_node(raw: &RawNode, problems: &mut Problems) -> Option<Node> {
         kind,
         step,
         place: raw.place,
-        limits: Limits::default(),
+        limits: limits?,
         links: Vec::new(),
         next: vec![Vec::new(); outcomes.len()],
         outcomes,
     })
 }
 
+/// `{per_contact: 1, in_total: 1000}`.
+fn read_limits(node: &doc::Node, path: &str, problems: &mut Problems) -> Option<Limits> {
+    let before = problems.len();
+    let mut fields = match node.fields(path) {
+        Ok(fields) => fields,
+        Err(problem) => {
+            problems.push(problem.cure("write it as in {per_contact: 1, in_total: 1000}"));
+            return None;
+        }
+    };
+    let mut limit = |key: &'static str| {
+        let node = fields.optional(key)?;
+        let limit = node.integer().and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
+        if limit.is_none() {
+            problems.push(
+                node.problem("journey.limit", "a limit is a whole number above 0")
+                    .field(format!("{path}.{key}"))
+                    .cure("leave it out where there is no limit; 0 would stop everybody here"),
+            );
+        }
+        limit
+    };
+    let limits = Limits { per_contact: limit("per_contact"), in_total: limit("in_total") };
+    problems.extend(fields.finish());
+    (problems.len() == before).then_some(limits)
+}
+
 fn read_kind(
-    fields: &mut model::doc::Fields<'_>,
+    fields: &mut doc::Fields<'_>,
     raw: &RawNode,
     problems: &mut Problems,
 ) -> Option<&'static Kind> {
@@ -266,8 +323,8 @@ fn read_kind(
     kind
 }
 
-fn read_label(node: &model::doc::Node) -> Localized {
-    let text = |key: &str| node.get(key).and_then(model::doc::Node::scalar);
+fn read_label(node: &doc::Node) -> Localized {
+    let text = |key: &str| node.get(key).and_then(doc::Node::scalar);
     match node.scalar() {
         Some(same) => Localized::same(&same),
         None => Localized { en: text("en"), fr: text("fr") },

@@ -1,12 +1,15 @@
 //! Binding names: what a node reads of the journey and of what lies beside it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use model::{FieldDef, FieldType, Place, Problem, Problems, Slug, contact::BUILT_IN_FIELDS};
-use segment::{Condition, Kind, Refs, Schema, reference::RefPath};
+use model::{FieldDef, FieldType, Place, Problem, Problems, Slug, contact::BUILT_IN_FIELDS, doc};
+use segment::{Condition, Kind, Leaf, Operator, Refs, Schema, Scope, reference::RefPath};
 use template::{Template, VariableType};
 
-use super::{Beside, Bound, Content, Read};
+use super::{After, Beside, Bound, Content, Read, events::Started};
 use crate::{
     data::{Astray, DataType, Export, type_at},
     graph::{Node, Reads},
@@ -32,9 +35,15 @@ pub struct Binder<'a> {
     templates: Vec<Slug>,
     conditions: Vec<Condition>,
     coupons: Vec<Slug>,
+    coupon_nodes: Vec<(u16, u16)>,
     refs: Vec<Read>,
-    senders: Vec<u16>,
-    of_event: bool,
+    orders: Vec<After>,
+    /// By node: whether it sends.
+    sends: Vec<bool>,
+    /// What starts the journey.
+    pub(super) started: Started,
+    /// Data of the trigger that a condition of a node was found to read: said once.
+    asked: BTreeSet<(u16, RefPath)>,
     /// What of a contact the journey reads beside its profile.
     pub reads: Reads,
 }
@@ -57,9 +66,12 @@ impl<'a> Binder<'a> {
             templates: Vec::new(),
             conditions: Vec::new(),
             coupons: Vec::new(),
+            coupon_nodes: Vec::new(),
             refs: Vec::new(),
-            senders: (0..).zip(nodes).filter(|(_, node)| node.step.sends()).map(|(n, _)| n).collect(),
-            of_event: false,
+            orders: Vec::new(),
+            sends: nodes.iter().map(|node| node.step.sends()).collect(),
+            started: Started::default(),
+            asked: BTreeSet::new(),
             reads: Reads::default(),
         }
     }
@@ -69,9 +81,15 @@ impl<'a> Binder<'a> {
         self.id = id.to_owned();
     }
 
+    /// What is bound next belongs to no node.
+    pub(super) fn outside_nodes(&mut self) {
+        self.node = u16::MAX;
+        self.id.clear();
+    }
+
     pub(super) fn finish(self) -> Bound {
-        let Self { segments, templates, conditions, coupons, refs, reads, .. } = self;
-        Bound { segments, templates, conditions, coupons, reads, refs }
+        let Self { segments, templates, conditions, coupons, coupon_nodes, refs, orders, reads, .. } = self;
+        Bound { segments, templates, conditions, coupons, coupon_nodes, reads, refs, orders }
     }
 
     /// The path of a key of the node being bound.
@@ -91,7 +109,7 @@ impl<'a> Binder<'a> {
             .push(Problem::new("journey.type", message).field(&named.field).at(named.place).cure(cure));
     }
 
-    fn unknown(&mut self, code: &'static str, what: &str, named: &Named, known: Vec<&str>, cure: &str) {
+    pub(super) fn unknown(&mut self, code: &'static str, what: &str, named: &Named, known: Vec<&str>, cure: &str) {
         let problem = Problem::new(code, format!("there is no {what} `{}`", named.text))
             .field(&named.field)
             .value(&named.text)
@@ -103,8 +121,58 @@ impl<'a> Binder<'a> {
         });
     }
 
-    pub(super) fn audience(&mut self, slug: &str, place: Place) {
-        self.segment(&Named { text: slug.to_owned(), place, field: "audience.segment".into() });
+    pub(super) fn audience(&mut self, key: &str, slug: &str, place: Place) {
+        self.segment(&Named { text: slug.to_owned(), place, field: format!("audience.{key}") });
+    }
+
+    pub(super) const fn beside(&self) -> &'a Beside {
+        self.beside
+    }
+
+    /// A node that sends the contact messages and that every path to the node being bound must lead through, by its
+    /// number: for waits for an interaction with a message.
+    pub fn sender(&mut self, named: &Named) -> Option<u16> {
+        let found = self.by_id.get(&named.text).copied();
+        if let Some(before) = found.filter(|number| self.sends[usize::from(*number)]) {
+            let (node, place, field) = (self.node, named.place, named.field.clone());
+            self.orders.push(After { node, before, place, field });
+            return Some(before);
+        }
+        let ids = self.exports.iter().zip(&self.sends).filter(|(_, sends)| **sends);
+        let senders: Vec<String> = ids.map(|((id, _), _)| id.clone()).collect();
+        let (code, message) = match found {
+            Some(_) => ("journey.no_sender", format!("`{}` sends the contact no message", named.text)),
+            None => ("journey.unknown_node", format!("there is no node `{}`", named.text)),
+        };
+        let problem = Problem::new(code, message).field(&named.field).value(&named.text).at(named.place);
+        self.problems.push(if senders.is_empty() {
+            problem.cure("name a node that sends, as send_email does")
+        } else {
+            problem.suggest(&named.text, senders.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        None
+    }
+
+    /// Warns of a journey that does not exist yet: two that lead into each other cannot both be published first.
+    pub fn journey(&mut self, named: &Named) {
+        if self.beside.journeys.contains(&named.text) {
+            return;
+        }
+        let known: Vec<&str> = self.beside.journeys.iter().map(String::as_str).collect();
+        let problem =
+            Problem::warning("journey.unknown_journey", format!("there is no journey `{}`", named.text));
+        let problem = problem.field(&named.field).value(&named.text).at(named.place);
+        self.problems.push(if known.is_empty() {
+            problem.cure("publish it before contacts come here")
+        } else {
+            problem.suggest(&named.text, known)
+        });
+    }
+
+    /// Warns of a kind of event that was never seen and that Relance does not know.
+    pub fn event_kind(&mut self, kind: &str, place: Place, key: &str) {
+        let field = if self.id.is_empty() { key.to_owned() } else { self.path(key) };
+        self.problems.extend(super::sense::unknown_kind(self.beside, kind, &field, place));
     }
 
     /// The place of a segment in [`crate::Journey::segments`].
@@ -155,7 +223,9 @@ impl<'a> Binder<'a> {
             self.coupons.push(slug);
             self.coupons.len() - 1
         });
-        u16::try_from(place).ok()
+        let place = u16::try_from(place).ok()?;
+        self.coupon_nodes.push((self.node, place));
+        Some(place)
     }
 
     /// A template that is ready to be sent.
@@ -261,7 +331,8 @@ impl<'a> Binder<'a> {
             Expect::Fits(wanted) => found.fits(wanted),
             // Text compares with a list's entries; otherwise like with like.
             Expect::Comparable(kind) => found.kind().is_some_and(|own| {
-                own == kind || kind == Kind::Any || (own, kind) == (Kind::Text, Kind::Options)
+                let any = kind == Kind::Any || own == Kind::Any;
+                own == kind || any || (own, kind) == (Kind::Text, Kind::Options)
             }),
         };
         if !fits {
@@ -316,95 +387,95 @@ impl<'a> Binder<'a> {
         Some(found)
     }
 
-    /// A node that sends messages to the contact, by its number.
-    pub fn sender(&mut self, named: &Named) -> Option<u16> {
-        let found = self.by_id.get(&named.text).copied();
-        if let Some(number) = found.filter(|number| self.senders.contains(number)) {
-            return Some(number);
-        }
-        let senders = self.senders.iter().map(|number| self.exports[usize::from(*number)].0.clone());
-        let senders: Vec<String> = senders.collect();
-        let (code, message) = match found {
-            Some(_) => ("journey.no_sender", format!("`{}` sends the contact no message", named.text)),
-            None => ("journey.unknown_node", format!("there is no node `{}`", named.text)),
-        };
-        let problem = Problem::new(code, message).field(&named.field).value(&named.text).at(named.place);
-        self.problems.push(if senders.is_empty() {
-            problem.cure("name a node that sends, as send_email does")
-        } else {
-            problem.suggest(&named.text, senders.iter().map(String::as_str).collect::<Vec<_>>())
-        });
-        None
-    }
-
-    /// Warns of a journey that does not exist yet: two that lead into each other cannot both be published first.
-    pub fn journey(&mut self, named: &Named) {
-        if self.beside.journeys.contains(&named.text) {
-            return;
-        }
-        let known: Vec<&str> = self.beside.journeys.iter().map(String::as_str).collect();
-        let problem =
-            Problem::warning("journey.unknown_journey", format!("there is no journey `{}`", named.text));
-        let problem = problem.field(&named.field).value(&named.text).at(named.place);
-        self.problems.push(if known.is_empty() {
-            problem.cure("publish it before contacts come here")
-        } else {
-            problem.suggest(&named.text, known)
-        });
-    }
-
-    /// Warns of a kind of event that was never seen and that Relance does not know.
-    pub fn event_kind(&mut self, kind: &str, place: Place, key: &str) {
-        let seen = &self.beside.event_kinds;
-        let known = model::event::kind::KNOWN;
-        if seen.is_empty() || known.contains(&kind) || seen.iter().any(|seen| seen == kind) {
-            return;
-        }
-        let all = known.iter().copied().chain(seen.iter().map(String::as_str));
-        let problem = Problem::warning("journey.unknown_event", format!("no event `{kind}` was ever seen"))
-            .field(self.path(key))
-            .value(kind)
-            .at(place)
-            .suggest(kind, all.collect::<Vec<_>>());
-        self.problems.push(problem);
-    }
-
-    /// As [`Self::condition`], of an event that is waited for (`event.…`).
-    pub fn event_condition(&mut self, node: &model::doc::Node, field: &str) -> Option<Condition> {
-        self.of_event = true;
-        let condition = self.condition(node, field);
-        self.of_event = false;
-        condition
-    }
-
-    /// Reads a condition about the contact, what it did, and the data of earlier nodes. One that asks histories or carts
-    /// is for [`Binder::keep_condition`]: see [`crate::nodes::question::Question`], which knows the difference.
-    pub fn condition(&mut self, node: &model::doc::Node, field: &str) -> Option<Condition> {
+    /// Reads a condition about the contact, what it did, and the data of the trigger and of earlier nodes. One that asks
+    /// histories or carts is for [`Binder::keep_condition`]: see [`crate::nodes::question::Question`], which knows the
+    /// difference.
+    pub fn condition(&mut self, node: &doc::Node, field: &str) -> Option<Condition> {
         self.condition_named(node, field, |path| path)
     }
 
     /// As [`Binder::condition`], where the paths in problems are named otherwise in the file.
     pub fn condition_named(
         &mut self,
-        node: &model::doc::Node,
+        node: &doc::Node,
         field: &str,
         in_file: impl Fn(String) -> String,
     ) -> Option<Condition> {
-        let table = Table { exports: &self.exports, by_id: self.by_id, of_event: self.of_event };
-        let mut schema = Schema::with_fields(self.beside.fields.iter().cloned());
-        schema.segments = self.beside.segments.iter().cloned().collect();
-        schema.refs = Some(&table);
-        if !self.beside.event_kinds.is_empty() {
-            schema.event_kinds = self.beside.event_kinds.iter().cloned().collect();
-        }
-        let (condition, problems) = match Condition::parse_noting(node, &schema, field) {
-            Ok((condition, warnings)) => (Some(condition), warnings),
-            Err(problems) => (None, problems),
+        let table = Table { exports: &self.exports, by_id: self.by_id, started: &self.started, of_event: false };
+        let renamed = |problems: Problems| -> Problems {
+            let one = |problem: Problem| Problem { field: problem.field.map(&in_file), ..problem };
+            problems.into_iter().map(one).collect()
         };
-        self.problems.extend(
-            problems.into_iter().map(|problem| Problem { field: problem.field.map(&in_file), ..problem }),
-        );
-        condition
+        let read = parse(self.beside, node, field, Scope::Full, &table)
+            .map(|(condition, warnings)| (condition, renamed(warnings)))
+            .map_err(renamed);
+        let condition = self.kept(read)?;
+        self.trigger_data_of(&condition, node.place, field);
+        Some(condition)
+    }
+
+    /// Reads the journey's own condition, which no node's data is there for.
+    pub(super) fn journey_condition(&mut self, node: &doc::Node, field: &str) -> Option<Condition> {
+        let none = HashMap::new();
+        let table = Table { exports: &[], by_id: &none, started: &self.started, of_event: false };
+        let read = parse(self.beside, node, field, Scope::Full, &table);
+        let condition = self.kept(read)?;
+        self.trigger_data_of(&condition, node.place, field);
+        Some(condition)
+    }
+
+    /// As [`Self::condition`], of an event that is waited for (`event.…`).
+    pub fn event_condition(&mut self, node: &doc::Node, field: &str) -> Option<Condition> {
+        let table =
+            Table { exports: &self.exports, by_id: self.by_id, started: &self.started, of_event: true };
+        let read = parse(self.beside, node, field, Scope::Full, &table);
+        let condition = self.kept(read)?;
+        self.trigger_data_of(&condition, node.place, field);
+        Some(condition)
+    }
+
+    pub(super) fn kept(&mut self, read: Result<(Condition, Problems), Problems>) -> Option<Condition> {
+        match read {
+            Ok((condition, warnings)) => {
+                self.problems.extend(warnings);
+                Some(condition)
+            }
+            Err(problems) => {
+                self.problems.extend(problems);
+                None
+            }
+        }
+    }
+
+    /// What a condition reads of the trigger must be there whichever trigger it was, unless the condition itself asks
+    /// whether it is.
+    fn trigger_data_of(&mut self, condition: &Condition, place: Place, field: &str) {
+        let mut optional: BTreeSet<&RefPath> = BTreeSet::new();
+        for leaf in condition.leaves() {
+            if let Leaf::Value { path, tests, .. } = leaf
+                && tests.0.iter().any(|test| test.operator == Operator::HasValue)
+            {
+                optional.insert(path);
+            }
+        }
+        for (path, _) in condition.refs().into_iter().filter(|(path, _)| path.parts()[0] == "trigger") {
+            let named = Named { text: path.to_string(), place, field: field.to_owned() };
+            self.type_of_trigger(&path, &named, optional.contains(&path));
+            self.asked.insert((self.node, path));
+        }
+    }
+
+    /// Binds the names of a condition that stands outside the nodes.
+    pub(super) fn names_of(&mut self, condition: &Condition, place: Place, field: &str) {
+        let reads = condition.reads();
+        let named = |text: &str| Named { text: text.to_owned(), place, field: field.to_owned() };
+        for name in &reads.fields {
+            self.contact_field(name, &named(name));
+        }
+        for slug in &reads.segments {
+            self.segment(&named(slug));
+        }
+        self.reads.rfm |= !reads.rfm_models.is_empty();
     }
 
     fn mismatch(&mut self, named: &Named, found: DataType, wanted: &str) {
@@ -412,6 +483,10 @@ impl<'a> Binder<'a> {
             DataType::ProductList => format!("take one product's datum, as in {}.0.unit_price", named.text),
             DataType::Product => format!("take a datum of the product, as in {}.unit_price", named.text),
             DataType::Cart => format!("take a datum of the cart, as in {}.total", named.text),
+            DataType::Any => {
+                let name = named.text.trim_start_matches("trigger.");
+                format!("say its type at the trigger, as in properties: {{\"{name}\": {wanted}}}")
+            }
             _ => format!("refer to a datum of type {wanted}"),
         };
         self.problems.push(
@@ -434,27 +509,36 @@ impl<'a> Binder<'a> {
                 self.walk(kind, &parts[2..], named)
             }
             "nodes" => self.type_of_export(path, named),
+            "trigger" if self.asked.contains(&(self.node, path.clone())) => self.started.type_of(&parts[1..]),
+            "trigger" => self.type_of_trigger(path, named, false),
             "run" => self.type_of_run(parts, named),
+            // What a wait hears; its condition was checked as it was read.
+            "event" => Some(DataType::Any),
             _ => {
-                self.problems.push(
-                    Problem::new(
-                        "journey.no_such_data",
-                        "this journey has no trigger whose data could be read",
-                    )
-                    .field(&named.field)
-                    .value(&named.text)
-                    .at(named.place)
-                    .cure("read a node's data or a field of the contact"),
-                );
+                let problem = Problem::new("journey.no_such_data", format!("`{path}` is not known here"));
+                self.problems.push(problem.field(&named.field).value(&named.text).at(named.place));
                 None
             }
         }
     }
 
+    fn type_of_trigger(&mut self, path: &RefPath, named: &Named, optional: bool) -> Option<DataType> {
+        let (found, problem) = self.started.look_up(path, optional);
+        self.problems
+            .extend(problem.map(|problem| problem.field(&named.field).value(&named.text).at(named.place)));
+        found
+    }
+
     fn type_of_run(&mut self, parts: &[String], named: &Named) -> Option<DataType> {
         match parts[1..].iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["entered_at"] => Some(DataType::Instant),
-            ["key"] => Some(DataType::Text),
+            ["key"] if self.started.keyed() => Some(DataType::Text),
+            ["key"] => {
+                let problem = Problem::new("journey.no_such_data", "no trigger of this journey has a key");
+                let problem = problem.field(&named.field).value(&named.text).at(named.place);
+                self.problems.push(problem.cure("add one to the trigger, as in key: trigger.cart_id"));
+                None
+            }
             ["message", node] if self.by_id.contains_key(*node) => Some(DataType::Text),
             ["message", node] => {
                 let problem = Problem::new("journey.unknown_node", format!("there is no node `{node}`"))
@@ -532,26 +616,51 @@ impl<'a> Binder<'a> {
     }
 }
 
-/// The data of all nodes, for conditions. Whether it is there on every path is the graph's business.
+/// Reads a condition against what lies beside the journey and what can be referred to.
+pub(super) fn parse(
+    beside: &Beside,
+    node: &doc::Node,
+    field: &str,
+    scope: Scope,
+    refs: &dyn Refs,
+) -> Result<(Condition, Problems), Problems> {
+    let mut schema = Schema::with_fields(beside.fields.iter().cloned());
+    schema.segments = beside.segments.iter().cloned().collect();
+    if !beside.event_kinds.is_empty() {
+        schema.event_kinds = beside.event_kinds.iter().cloned().collect();
+    }
+    schema.refs = Some(refs);
+    schema.scope = scope;
+    Condition::parse_noting(node, &schema, field)
+}
+
+/// The data of all nodes, of the trigger and of the run, for conditions. Whether it is there on every path is the
+/// graph's business.
 struct Table<'a> {
     exports: &'a [(String, &'static [Export])],
     by_id: &'a HashMap<String, u16>,
+    started: &'a Started,
+    /// Whether an event is heard, of which anything may be asked.
     of_event: bool,
 }
 
 impl Refs for Table<'_> {
     fn kind(&self, path: &RefPath) -> Option<Kind> {
-        match path.parts().iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["event", ..] if self.of_event => return Some(Kind::Any),
-            ["run", "entered_at"] => return Some(Kind::Instant),
-            ["run", "key"] => return Some(Kind::Text),
-            ["run", "message", node] => return self.by_id.contains_key(*node).then_some(Kind::Text),
-            _ => {}
+        match path.parts() {
+            [root, ..] if root == "event" => self.of_event.then_some(Kind::Any),
+            [root, rest @ ..] if root == "trigger" => self.started.type_of(rest)?.kind(),
+            [root, name] if root == "run" => super::events::run_kind(name),
+            [root, name, node] if root == "run" && name == "message" => {
+                self.by_id.contains_key(node).then_some(Kind::Text)
+            }
+            [root, node, name, rest @ ..] if root == "nodes" => {
+                let number = self.by_id.get(node)?;
+                let exports = self.exports[usize::from(*number)].1;
+                let export = exports.iter().find(|export| export.name == name)?;
+                type_at(export.kind, rest).ok()?.kind()
+            }
+            _ => None,
         }
-        let [root, node, name, rest @ ..] = path.parts() else { return None };
-        let number = self.by_id.get(node).filter(|_| root == "nodes")?;
-        let export = self.exports[usize::from(*number)].1.iter().find(|export| export.name == name)?;
-        type_at(export.kind, rest).ok()?.kind()
     }
 
     fn known(&self) -> Vec<String> {
@@ -564,6 +673,6 @@ impl Refs for Table<'_> {
                 .collect::<Vec<_>>()
         };
         let of_run = RUN_DATA.iter().take(2).map(|name| format!("run.{name}"));
-        self.exports.iter().flat_map(of).chain(of_run).collect()
+        self.exports.iter().flat_map(of).chain(self.started.paths()).chain(of_run).collect()
     }
 }

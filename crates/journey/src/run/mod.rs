@@ -1025,7 +1025,9 @@ impl Data<'_> {
         match parts[0].as_str() {
             "contact" if parts.len() == 2 => self.contact_value(&parts[1]).map(Datum::Value),
             "trigger" => {
-                crate::signal::datum(self.entry.trigger.as_deref()?, &parts[1..], self.world.catalogue)
+                let event = self.entry.trigger.as_deref()?;
+                let types = self.world.journey.declared(&event.kind);
+                crate::signal::declared(event, &parts[1..], self.world.catalogue, types)
             }
             "run" if parts.len() == 2 => self.entry.datum(&parts[1]),
             // The last message that a node sent in this run.
