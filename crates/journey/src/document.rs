@@ -231,7 +231,13 @@ fn read_audience(node: &doc::Node, default: Source) -> Result<Audience, Problems
         (Some(who), None) => match read_word(
             who,
             "audience.who",
-            &[("all", 0), ("with_email", 1), ("without_email", 2), ("with_phone", 3), ("push_subscribers", 4)],
+            &[
+                ("all", 0),
+                ("with_email", 1),
+                ("without_email", 2),
+                ("with_phone", 3),
+                ("push_subscribers", 4),
+            ],
         )
         .map_err(one)?
         {

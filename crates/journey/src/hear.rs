@@ -94,7 +94,10 @@ impl Journey {
     #[must_use]
     pub fn declared(&self, kind: &str) -> &[(String, DataType)] {
         // Triggers on the same kind share their declarations, which the checker has put together.
-        self.triggers.iter().find(|trigger| trigger.on.event_kind() == kind).map_or(&[], |own| &own.properties)
+        self.triggers
+            .iter()
+            .find(|trigger| trigger.on.event_kind() == kind)
+            .map_or(&[], |own| &own.properties)
     }
 
     /// All kinds of events that triggers, exits, the goal and nodes listen for.
@@ -191,7 +194,9 @@ impl Heard<'_> {
         let parts = path.parts();
         match (parts[0].as_str(), parts[1].as_str()) {
             ("contact", name) if parts.len() == 2 => self.hearing.facts.field(name).map(Datum::Value),
-            ("trigger" | "event", _) => signal::declared(self.event, &parts[1..], self.hearing.catalogue, self.types),
+            ("trigger" | "event", _) => {
+                signal::declared(self.event, &parts[1..], self.hearing.catalogue, self.types)
+            }
             ("run", name) => self.hearing.entry?.datum(name),
             _ => self.hearing.facts.data().value(path).map(Datum::Value),
         }

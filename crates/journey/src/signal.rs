@@ -10,9 +10,7 @@ pub mod known;
 
 use std::sync::Arc;
 
-use model::{
-    Amount, Cart, CartNo, Currency, Event, Line, ProductId, Timestamp, Value, Zone,
-};
+use model::{Amount, Cart, CartNo, Currency, Event, Line, ProductId, Timestamp, Value, Zone};
 use recommend::Catalogue;
 use serde_json::{Map, Value as Json};
 
@@ -63,11 +61,13 @@ pub fn declared(
             let map = event.properties.get("cart").and_then(Json::as_object).unwrap_or(&event.properties);
             let whole = cart(event, map, catalogue)?.at(rest, catalogue);
             // What a line says of itself, where the event is the cart.
-            let line = || typed(property(event, rest).filter(|json| !json.is_array())?, kind).map(Datum::Value);
+            let line =
+                || typed(property(event, rest).filter(|json| !json.is_array())?, kind).map(Datum::Value);
             whole.or_else(line)
         }
         "product" if !event.properties.contains_key("product") => {
-            let id = PRODUCT_KEYS.iter().find_map(|key| product_of(event.properties.get(*key)?, catalogue))?;
+            let id =
+                PRODUCT_KEYS.iter().find_map(|key| product_of(event.properties.get(*key)?, catalogue))?;
             Datum::Product(id).at(rest, catalogue)
         }
         _ => {
@@ -171,7 +171,8 @@ fn cart(event: &Event, map: &Map<String, Json>, catalogue: &Catalogue) -> Option
     };
     let lines: Vec<Line> = list.into_iter().flatten().filter_map(line).collect();
     let sum = || {
-        let sum: i128 = lines.iter().map(|line| i128::from(line.unit_price.0) * i128::from(line.quantity)).sum();
+        let sum: i128 =
+            lines.iter().map(|line| i128::from(line.unit_price.0) * i128::from(line.quantity)).sum();
         Amount(i64::try_from(sum).unwrap_or(i64::MAX))
     };
     let total = amount(map.get("total").or_else(|| map.get("value"))).unwrap_or_else(sum);

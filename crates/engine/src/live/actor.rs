@@ -343,15 +343,11 @@ impl Actor {
         let journey = &live.rules.journey;
         let Some(key) = self.started_by(live, event, scene) else { return };
         let member = |slug: &str| (scene.members)(slug, self.contact);
-<<<<<<< HEAD
-        if !enter::is_in(&journey.audience, &self.person.contact, live.began, member) {
+        if !enter::is_in(&journey.audience, &self.person.contact, self.person.push, live.began, member) {
             return;
         }
         if holds {
             self.held.push(lives::hold(&journey.slug, event, self.causes));
-=======
-        if !enter::is_in(&journey.audience, &self.person.contact, self.person.push, live.record.since, member) {
->>>>>>> 2ff96b3 (Triggers, exits, goal, while, keys, re-entry and limits in the file; the data of triggers is typed; what cannot be meant is found)
             return;
         }
         let trigger = (event.kind != lives::AUDIENCE).then(|| Arc::clone(event));

@@ -386,16 +386,22 @@ async fn everybody<S: Storage>(store: &S) -> Result<RoaringTreemap> {
 pub async fn audience<S: Storage>(store: &S, journey: &journey::Journey) -> Result<RoaringTreemap> {
     use journey::document::Who;
     use storage::journeys::AudienceFilter;
-    match &journey.audience.who {
-        Who::All => store.scan_audience(AudienceFilter::All).await,
-        Who::WithEmail => store.scan_audience(AudienceFilter::WithEmail).await,
-        Who::WithoutEmail => store.scan_audience(AudienceFilter::WithoutEmail).await,
-        Who::WithPhone => store.scan_audience(AudienceFilter::WithPhone).await,
-        Who::Segment(slug) => {
-            let built = store.load_members(Slug::parse(slug)?).await?;
-            Ok(built.map(|(_, members)| members).unwrap_or_default())
-        }
-    }
+    let members = async |slug: &str| -> Result<RoaringTreemap> {
+        let built = store.load_members(Slug::parse(slug)?).await?;
+        Ok(built.map(|(_, members)| members).unwrap_or_default())
+    };
+    let who = match &journey.audience.who {
+        Who::All => store.scan_audience(AudienceFilter::All).await?,
+        Who::WithEmail => store.scan_audience(AudienceFilter::WithEmail).await?,
+        Who::WithoutEmail => store.scan_audience(AudienceFilter::WithoutEmail).await?,
+        Who::WithPhone => store.scan_audience(AudienceFilter::WithPhone).await?,
+        Who::PushSubscribers => store.scan_audience(AudienceFilter::PushSubscribers).await?,
+        Who::Segment(slug) => members(slug).await?,
+    };
+    Ok(match &journey.audience.exclude {
+        Some((slug, _)) => who - members(slug).await?,
+        None => who,
+    })
 }
 
 /// Has contacts enter a journey that has an `api` trigger, with data that its conditions and nodes may read as

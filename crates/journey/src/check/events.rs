@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// What `run.…` leads to.
-pub(super) const RUN_DATA: &[(&str, DataType)] = &[("entered_at", DataType::Instant), ("key", DataType::Text)];
+pub(super) const RUN_DATA: &[(&str, DataType)] =
+    &[("entered_at", DataType::Instant), ("key", DataType::Text)];
 
 pub(super) fn run_kind(name: &str) -> Option<Kind> {
     RUN_DATA.iter().find(|(own, _)| *own == name)?.1.kind()
@@ -85,7 +86,8 @@ impl Started {
                     let code = "journey.data_not_in_every_trigger";
                     let message = format!("events of {} (`{}`) have no `{part}`", source.label, source.kind);
                     let problem = if optional {
-                        Problem::warning(code, message).cure("contacts who came by that trigger have no value here")
+                        Problem::warning(code, message)
+                            .cure("contacts who came by that trigger have no value here")
                     } else {
                         Problem::new(code, message)
                             .cure("use a journey for each trigger, or ask has_value: true before")

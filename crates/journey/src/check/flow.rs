@@ -311,7 +311,13 @@ fn data_on_every_path(
 }
 
 /// A wait for an interaction with a message that some path does not send.
-fn message_before(nodes: &[Node], graph: &Graph, reached: &[bool], orders: &[After], problems: &mut Problems) {
+fn message_before(
+    nodes: &[Node],
+    graph: &Graph,
+    reached: &[bool],
+    orders: &[After],
+    problems: &mut Problems,
+) {
     let before = dominators(graph, reached);
     for order in orders.iter().filter(|order| reached[usize::from(order.node)]) {
         if order.before != order.node && before[usize::from(order.node)].contains(&order.before) {
@@ -342,7 +348,8 @@ fn coupon_twice(nodes: &[Node], graph: &Graph, coupons: &[(u16, u16)], problems:
         }
     }
     for (later, set) in &firsts {
-        let earlier = firsts.iter().find(|(node, own)| own == set && node != later && leads_to(graph, *node, *later));
+        let earlier =
+            firsts.iter().find(|(node, own)| own == set && node != later && leads_to(graph, *node, *later));
         let Some((earlier, _)) = earlier else { continue };
         let (first, second) = (&nodes[usize::from(*earlier)], &nodes[usize::from(*later)]);
         problems.push(

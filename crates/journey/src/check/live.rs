@@ -148,7 +148,14 @@ fn listener(binder: &mut Binder<'_>, raw: &RawListener, run: Option<RunTable>) -
             Some(path.clone())
         }
     };
-    Some(Listener { on, condition, key, late: raw.late, properties: raw.properties.clone(), place: raw.place })
+    Some(Listener {
+        on,
+        condition,
+        key,
+        late: raw.late,
+        properties: raw.properties.clone(),
+        place: raw.place,
+    })
 }
 
 /// A key is one value of the event: an id as a rule.
@@ -167,7 +174,8 @@ fn key(binder: &mut Binder<'_>, events: &Started, path: &RefPath, named: Named) 
         Found::Known(kind, _) => Problem::new("journey.type", format!("`{path}` is of type {kind}"))
             .cure("a key is a single value, as in trigger.cart_id"),
         Found::Nothing { part, known } => {
-            Problem::new("journey.no_such_data", format!("`{}` has no `{part}`", source.kind)).suggest(&part, known)
+            Problem::new("journey.no_such_data", format!("`{}` has no `{part}`", source.kind))
+                .suggest(&part, known)
         }
     };
     binder.problem(problem.field(named.field).value(path).at(named.place));

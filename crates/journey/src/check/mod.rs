@@ -104,7 +104,8 @@ pub fn compile(document: &Document, beside: &Beside) -> Result<(Journey, Problem
     }
     let live = live::bind(document, &mut binder);
     bind_all(&mut binder, &mut nodes);
-    let Bound { segments, templates, conditions, coupons, coupon_nodes, reads, refs, orders } = binder.finish();
+    let Bound { segments, templates, conditions, coupons, coupon_nodes, reads, refs, orders } =
+        binder.finish();
     // Without sound nodes and links, what follows would report mere consequences.
     if problems.iter().all(|problem| !problem.is_error() || problem.code == "journey.type") {
         flow::check(&nodes, &refs, &orders, &coupon_nodes, &mut problems);
@@ -243,9 +244,9 @@ fn read_node(raw: &RawNode, problems: &mut Problems) -> Option<Node> {
         None => Localized::default(),
         Some(node) => read_label(node),
     };
-    let limits = fields.optional("limits").map_or(Some(Limits::default()), |node| {
-        read_limits(node, &format!("{path}.limits"), problems)
-    });
+    let limits = fields
+        .optional("limits")
+        .map_or(Some(Limits::default()), |node| read_limits(node, &format!("{path}.limits"), problems));
     let kind = kind?;
     let mut reading = Reading { fields, problems };
     let before = reading.problems.len();
@@ -295,11 +296,7 @@ fn read_limits(node: &doc::Node, path: &str, problems: &mut Problems) -> Option<
     (problems.len() == before).then_some(limits)
 }
 
-fn read_kind(
-    fields: &mut doc::Fields<'_>,
-    raw: &RawNode,
-    problems: &mut Problems,
-) -> Option<&'static Kind> {
+fn read_kind(fields: &mut doc::Fields<'_>, raw: &RawNode, problems: &mut Problems) -> Option<&'static Kind> {
     let node = match fields.required("kind") {
         Ok(node) => node,
         Err(problem) => {

@@ -109,7 +109,14 @@ impl<'a> Binder<'a> {
             .push(Problem::new("journey.type", message).field(&named.field).at(named.place).cure(cure));
     }
 
-    pub(super) fn unknown(&mut self, code: &'static str, what: &str, named: &Named, known: Vec<&str>, cure: &str) {
+    pub(super) fn unknown(
+        &mut self,
+        code: &'static str,
+        what: &str,
+        named: &Named,
+        known: Vec<&str>,
+        cure: &str,
+    ) {
         let problem = Problem::new(code, format!("there is no {what} `{}`", named.text))
             .field(&named.field)
             .value(&named.text)
@@ -401,7 +408,8 @@ impl<'a> Binder<'a> {
         field: &str,
         in_file: impl Fn(String) -> String,
     ) -> Option<Condition> {
-        let table = Table { exports: &self.exports, by_id: self.by_id, started: &self.started, of_event: false };
+        let table =
+            Table { exports: &self.exports, by_id: self.by_id, started: &self.started, of_event: false };
         let renamed = |problems: Problems| -> Problems {
             let one = |problem: Problem| Problem { field: problem.field.map(&in_file), ..problem };
             problems.into_iter().map(one).collect()

@@ -45,8 +45,7 @@ pub(super) fn unknown_kind(beside: &Beside, name: &str, field: &str, place: Plac
         return near_miss(name, field, place);
     }
     let message = format!("no event of kind `{name}` was seen so far");
-    let problem =
-        Problem::warning("journey.unknown_event", message).field(field).value(name).at(place);
+    let problem = Problem::warning("journey.unknown_event", message).field(field).value(name).at(place);
     Some(match model::text::nearest(name, known().collect::<Vec<_>>()) {
         Some(near) => problem.cure(format!("did you mean `{near}`?")),
         None => problem.cure("the journey begins with the first one that arrives"),
@@ -147,7 +146,10 @@ fn keys(document: &Document, problems: &mut Problems) {
     }
     for trigger in live.triggers.iter().filter(|trigger| any && !has_key(trigger)) {
         let problem = if per_key {
-            Problem::new("journey.no_key", "other triggers have a key, this one has none: it would let in once")
+            Problem::new(
+                "journey.no_key",
+                "other triggers have a key, this one has none: it would let in once",
+            )
         } else {
             Problem::warning(
                 "journey.no_key",
@@ -246,9 +248,8 @@ fn goal_target(document: &Document, problems: &mut Problems) {
 
 /// A wait for something at which contacts leave the journey before the wait can hear it.
 fn unheard(live: &Live, nodes: &[Node], problems: &mut Problems) {
-    let always = |exit: &&Listener| {
-        exit.condition.is_none() && exit.key.is_none() && matches!(exit.on, On::Event(_))
-    };
+    let always =
+        |exit: &&Listener| exit.condition.is_none() && exit.key.is_none() && matches!(exit.on, On::Event(_));
     let ends: BTreeSet<&str> = live.exits.iter().filter(always).map(|exit| exit.on.event_kind()).collect();
     for node in nodes {
         let heard = node.step.listens();

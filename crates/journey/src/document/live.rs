@@ -230,8 +230,7 @@ fn lateness(node: &doc::Node, path: &str) -> Result<i64, Problem> {
 
 /// An ISO 8601 duration.
 pub(super) fn period(node: &doc::Node, path: &str) -> Result<Period, Problem> {
-    Period::parse(&node.scalar().unwrap_or_default())
-        .map_err(|problem| problem.field(path).at(node.place))
+    Period::parse(&node.scalar().unwrap_or_default()).map_err(|problem| problem.field(path).at(node.place))
 }
 
 /// The words for types of properties.

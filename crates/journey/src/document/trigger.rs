@@ -258,8 +258,7 @@ impl<'a> Reading<'_, 'a> {
         let every = self.fields.required("every").map_err(|problem| {
             problem.cure("write every: year for a birthday, every: once for an appointment")
         });
-        let every =
-            every.and_then(|node| read_word(node, &path, &[("year", true), ("once", false)]));
+        let every = every.and_then(|node| read_word(node, &path, &[("year", true), ("once", false)]));
         let yearly = self.keep(every);
         let max = if yearly == Some(true) { YEARLY_DAYS_MAX } else { DATE_DAYS_MAX };
         let offset_days = match days {
@@ -291,7 +290,9 @@ impl<'a> Reading<'_, 'a> {
             (None, Some(default)) => return Some(default),
             (None, None) => {
                 let read = self.fields.required("at");
-                return self.keep(read.map_err(|problem| problem.cure("write it as in at: \"09:00\""))).map(|_| 0);
+                return self
+                    .keep(read.map_err(|problem| problem.cure("write it as in at: \"09:00\"")))
+                    .map(|_| 0);
             }
         };
         let text = node.scalar().unwrap_or_default();
@@ -314,7 +315,8 @@ impl<'a> Reading<'_, 'a> {
         let minute = self.minute(None);
         let path = self.fields.path_of("zone");
         let zone = self.fields.optional("zone").map(|node| {
-            Zone::parse(&node.scalar().unwrap_or_default()).map_err(|problem| problem.field(&path).at(node.place))
+            Zone::parse(&node.scalar().unwrap_or_default())
+                .map_err(|problem| problem.field(&path).at(node.place))
         });
         let zone = match zone {
             None => Some(None),
@@ -334,7 +336,12 @@ impl<'a> Reading<'_, 'a> {
             (Every::Month, Some(node)) => {
                 let day = node.integer().filter(|day| (1..=31).contains(day));
                 if day.is_none() {
-                    self.wrong(node, "day", "expected a day of the month, 1 to 31", "31 is the last day of every month");
+                    self.wrong(
+                        node,
+                        "day",
+                        "expected a day of the month, 1 to 31",
+                        "31 is the last day of every month",
+                    );
                 }
                 Some(day? as u8)
             }
@@ -347,7 +354,11 @@ impl<'a> Reading<'_, 'a> {
         let missing = every == Every::Week && weekdays.is_empty();
         let needless = every == Every::Month && !weekdays.is_empty();
         if missing || needless {
-            let message = if missing { "nothing says on which days of the week" } else { "days of the week are not for every: month" };
+            let message = if missing {
+                "nothing says on which days of the week"
+            } else {
+                "days of the week are not for every: month"
+            };
             let cure = if missing { "add days: [monday]" } else { "use day: 1" };
             let problem = at(self.fields, "days", message, cure);
             self.problems.push(problem);
@@ -405,7 +416,8 @@ impl<'a> Reading<'_, 'a> {
         let (amount, percent) = (amount?, percent?);
         if amount.is_some() && percent.is_some() {
             let problem = Problem::new("journey.setting", "`amount` and `percent` exclude each other");
-            self.problems.push(problem.field(self.fields.path.clone()).at(self.fields.place).cure("keep one of them"));
+            self.problems
+                .push(problem.field(self.fields.path.clone()).at(self.fields.place).cure("keep one of them"));
             return None;
         }
         let interest = interest?.unwrap_or(default.interest);
@@ -507,7 +519,8 @@ fn day_count(node: &doc::Node) -> Option<i64> {
     let text = node.text()?;
     let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let period = Period::parse(text).ok()?;
-    (period.months == 0 && period.micros % Timestamp::DAY == 0).then_some(sign * (period.micros / Timestamp::DAY))
+    (period.months == 0 && period.micros % Timestamp::DAY == 0)
+        .then_some(sign * (period.micros / Timestamp::DAY))
 }
 
 /// A duration in microseconds; months count 31 days.

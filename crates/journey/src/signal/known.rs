@@ -30,7 +30,8 @@ const OF_ORDER: &[Property] = &[
     ("discount", Decimal, false),
     ("coupon", Text, false),
 ];
-const OF_REFUND: &[Property] = &[("order_id", Text, true), ("total", Decimal, false), ("currency", Text, false)];
+const OF_REFUND: &[Property] =
+    &[("order_id", Text, true), ("total", Decimal, false), ("currency", Text, false)];
 /// Of what somebody does with one product.
 const OF_PRODUCT: &[Property] = &[
     ("product_id", Text, true),
@@ -77,10 +78,15 @@ pub fn shape(kind_of_event: &str) -> Shape {
         kind::CART_ABANDONED => closed(OF_CART),
         kind::ORDER_COMPLETED => open(OF_ORDER),
         kind::ORDER_REFUNDED | kind::ORDER_CANCELLED => open(OF_REFUND),
-        kind::PRODUCT_VIEWED | kind::PRODUCT_ADDED | kind::PRODUCT_REMOVED | kind::BACK_IN_STOCK_SUBSCRIBED => {
-            open(OF_PRODUCT)
-        }
-        kind::EMAIL_SENT | kind::EMAIL_OPENED | kind::EMAIL_BOUNCED | kind::SMS_SENT | kind::PUSH_SENT
+        kind::PRODUCT_VIEWED
+        | kind::PRODUCT_ADDED
+        | kind::PRODUCT_REMOVED
+        | kind::BACK_IN_STOCK_SUBSCRIBED => open(OF_PRODUCT),
+        kind::EMAIL_SENT
+        | kind::EMAIL_OPENED
+        | kind::EMAIL_BOUNCED
+        | kind::SMS_SENT
+        | kind::PUSH_SENT
         | kind::PUSH_OPENED => open(OF_MESSAGE),
         kind::EMAIL_CLICKED | kind::SMS_CLICKED | kind::PUSH_CLICKED => open(OF_CLICK),
         kind::UNSUBSCRIBED => open(&[("purpose", Text, false)]),
@@ -98,9 +104,13 @@ pub fn shape(kind_of_event: &str) -> Shape {
             ("price_before", Decimal, true),
         ]),
         kind::BACK_IN_STOCK => closed(&[("product_id", Text, true), ("product", Product, true)]),
-        kind::LOW_STOCK => closed(&[("product_id", Text, true), ("product", Product, true), ("stock", Integer, true)]),
+        kind::LOW_STOCK => {
+            closed(&[("product_id", Text, true), ("product", Product, true), ("stock", Integer, true)])
+        }
         kind::COUPON_ASSIGNED => closed(&[("set", Text, true), ("code", Text, true)]),
-        kind::COUPON_REDEEMED => closed(&[("set", Text, true), ("code", Text, true), ("order_id", Text, false)]),
+        kind::COUPON_REDEEMED => {
+            closed(&[("set", Text, true), ("code", Text, true), ("order_id", Text, false)])
+        }
         _ => open(&[]),
     }
 }
@@ -141,9 +151,10 @@ pub fn find(kind_of_event: &str, declared: &[(String, DataType)], path: &[String
     }
     let names = shape.properties.iter().map(|(name, ..)| *name);
     if shape.open {
-        return Found::Undeclared(model::text::nearest(first, names.collect::<Vec<_>>()).and_then(|near| {
-            shape.properties.iter().map(|(name, ..)| *name).find(|name| *name == near)
-        }));
+        return Found::Undeclared(
+            model::text::nearest(first, names.collect::<Vec<_>>())
+                .and_then(|near| shape.properties.iter().map(|(name, ..)| *name).find(|name| *name == near)),
+        );
     }
     Found::Nothing { part: first.clone(), known: names.chain(["at"]).collect() }
 }
@@ -160,7 +171,8 @@ fn walk(from: DataType, always: bool, rest: &[String]) -> Found {
 
 /// What an event says of a product in its list, beside what the catalogue knows: `products.0.quantity`.
 fn of_line(from: DataType, rest: &[String]) -> Option<DataType> {
-    let rest = if from == Cart && rest.first().is_some_and(|part| part == "products") { &rest[1..] } else { rest };
+    let rest =
+        if from == Cart && rest.first().is_some_and(|part| part == "products") { &rest[1..] } else { rest };
     match (from, rest) {
         (Cart | ProductList, [number, name]) if number.parse::<usize>().is_ok() => match name.as_str() {
             "quantity" => Some(Integer),
