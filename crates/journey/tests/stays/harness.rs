@@ -115,6 +115,8 @@ pub struct Ride<'a> {
     pub passed: u64,
     /// Whether the run is put away and taken up at each stay.
     pub drops: bool,
+    /// Whether what is answered changes from hour to hour.
+    pub flips: bool,
     /// Between stays.
     run: Option<Run>,
     kept: Option<Vec<u8>>,
@@ -135,6 +137,7 @@ impl<'a> Ride<'a> {
             winners: Vec::new(),
             passed: 0,
             drops: true,
+            flips: false,
             run: None,
             kept: None,
             person: person(1),
@@ -148,6 +151,11 @@ impl<'a> Ride<'a> {
         let run = Run::new(self.person.clone(), entry);
         self.go(run);
         self
+    }
+
+    /// Stays as these bytes say.
+    pub fn take_up(&mut self, kept: Vec<u8>) {
+        self.kept = Some(kept);
     }
 
     pub fn start(self) -> Self {
@@ -180,16 +188,17 @@ impl<'a> Ride<'a> {
     }
 
     fn go(&mut self, mut run: Run) {
+        let flip = |n: u16| self.flips && (self.now.0 / Timestamp::HOUR + i64::from(n)) % 2 == 0;
         while let Progress::Needs(needs) = self.with(|world| advance(&mut run, world)) {
             for need in needs {
                 match need {
                     Need::Member(slot) => {
-                        let member = self.members.contains(&slot);
+                        let member = self.members.contains(&slot) || flip(slot);
                         run.answers().set_member(slot, member);
                     }
                     Need::LastCart(choice) => run.answers().set_last_cart(choice, None),
                     Need::Facts(needs) => run.answers().set_facts(needs, ContactFacts::default()),
-                    Need::Condition(condition) => run.answers().set_condition(condition, false),
+                    Need::Condition(condition) => run.answers().set_condition(condition, flip(condition)),
                     Need::Passages(node) => {
                         let passages = journey::run::Passages { own: self.passed, total: self.passed };
                         run.answers().set_passages(node, passages);
@@ -223,6 +232,11 @@ impl<'a> Ride<'a> {
             (None, Some(kept)) => Run::resume(self.person.clone(), kept)?.due(),
             _ => None,
         }
+    }
+
+    /// The run as it is kept while it stays.
+    pub fn kept(&self) -> Option<Vec<u8>> {
+        self.run.as_ref().map(Run::keep).or_else(|| self.kept.clone())
     }
 
     pub fn is_over(&self) -> bool {

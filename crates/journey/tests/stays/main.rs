@@ -2,6 +2,7 @@
 
 mod branch;
 mod harness;
+mod kept;
 mod splits;
 mod wait;
 mod wait_for;
