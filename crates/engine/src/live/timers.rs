@@ -9,7 +9,9 @@ use jiff::{ToSpan, civil};
 use journey::entry::{DateTrigger, On};
 use model::{Cart, Event, Product, ProductId, Slug, Timestamp, Value, Zone, event::kind};
 use serde::{Deserialize, Serialize};
+use roaring::RoaringTreemap;
 use serde_json::{Map, Value as Json, json};
+use storage::{Result, Storage, live::NewWave, segments::IdRange};
 
 use super::Book;
 
@@ -187,6 +189,55 @@ fn next(trigger: &DateTrigger, day: i32, zone: &Zone, now: Timestamp) -> Option<
         let anniversary = civil::Date::new(year, date.month(), date.day().min(last)).ok()?;
         rings(anniversary).filter(|(at, _)| *at > now)
     })
+}
+
+/// Setting: what timers were made for.
+const KNOWN: &str = "timers_known";
+
+/// Has the timers made anew of those whom a trigger concerns that was not there before: everybody for a date, those with
+/// an open cart for abandoned carts.
+///
+/// # Errors
+/// What storage says. Killed between its two transactions, it makes them anew once more, which does no harm.
+pub async fn renew<S: Storage>(store: &S, book: &Book, now: Timestamp) -> Result<()> {
+    let carts: BTreeSet<String> = abandoned_after(book).iter().map(|after| format!("cart {after}")).collect();
+    let open = book.journeys.iter().filter(|live| live.open);
+    let dates: BTreeSet<String> = open
+        .flat_map(|live| live.rules.journey.triggers.iter().map(move |listener| (live, listener)))
+        .filter_map(|(live, listener)| match &listener.on {
+            On::Date(date) => Some(format!("date {} {date:?}", live.rules.journey.slug)),
+            _ => None,
+        })
+        .collect();
+    let known: BTreeSet<String> = match store.load_setting(KNOWN.to_owned()).await? {
+        Some(json) => serde_json::from_value(json).unwrap_or_default(),
+        None => BTreeSet::new(),
+    };
+    let wanted: BTreeSet<String> = carts.union(&dates).cloned().collect();
+    if wanted == known {
+        return Ok(());
+    }
+    let contacts = if !dates.is_subset(&known) {
+        store.load_contact_ids().await?
+    } else if !carts.is_subset(&known) {
+        let all: IdRange = 0..=i64::MAX;
+        let add = |ids: &mut RoaringTreemap, cart: &Cart| drop(ids.insert(cart.contact.0.unsigned_abs()));
+        store.fold_open_carts(all, RoaringTreemap::new(), add).await?
+    } else {
+        RoaringTreemap::new()
+    };
+    if !contacts.is_empty() {
+        let event = Event {
+            contact: model::ContactId(0),
+            at: now,
+            received_at: now,
+            kind: TIMERS_CHECKED.into(),
+            message_id: None,
+            properties: Map::new(),
+        };
+        store.add_inputs(Vec::new(), vec![NewWave { event, causes: 0, contacts }]).await?;
+    }
+    store.save_setting(KNOWN.to_owned(), json!(wanted)).await
 }
 
 /// The event of a cart that was left alone.

@@ -19,8 +19,11 @@ use tokio::sync::Notify;
 use super::{
     Book, Ground, Shelf,
     coupons::Coupons,
-    lives, schedules,
+    lives,
+    nightly::Jobs,
+    schedules,
     step::{self, Stepped, Work},
+    timers,
     watch::{Seen, Watch},
 };
 use crate::{catalogue, segments};
@@ -91,6 +94,7 @@ pub struct Engine<S> {
     ground: Ground,
     watch: Watch,
     pool: Arc<Coupons>,
+    jobs: Jobs,
     rules_version: u64,
     shelf_at: Timestamp,
     knock: Arc<Notify>,
@@ -105,15 +109,12 @@ impl<S: Storage> Engine<S> {
         let rules_version = super::book::rules_version(&store).await?;
         let ground = ground(&store, now).await?;
         let watch = Watch::load(&store, &ground.workspace).await?;
-        Ok(Self {
-            store,
-            ground,
-            watch,
-            pool: Coupons::new(),
-            rules_version,
-            shelf_at: now,
-            knock: Arc::new(Notify::new()),
-        })
+        let knock = Arc::new(Notify::new());
+        let jobs = Jobs::load(&store, &watch, now, Arc::clone(&knock)).await?;
+        let engine =
+            Self { store, ground, watch, pool: Coupons::new(), jobs, rules_version, shelf_at: now, knock };
+        timers::renew(&engine.store, &engine.ground.book, now).await?;
+        Ok(engine)
     }
 
     /// Wakes the loop: something was committed that it should look at.
@@ -137,17 +138,18 @@ impl<S: Storage> Engine<S> {
             return Ok(Some(now));
         }
         let alarm = self.store.next_alarm().await?;
-        Ok(alarm.into_iter().chain(schedules::next_start(&self.ground.book)).min())
+        let start = schedules::next_start(&self.ground.book);
+        Ok(alarm.into_iter().chain(start).chain(self.jobs.next_due(now)).min())
     }
 
-    /// Works until nothing is due at `now`.
+    /// Works until nothing is due at `now`, work in the background included: for tests, simulations and one-off runs.
     ///
     /// # Errors
     /// What storage says; what was committed before stays.
     pub async fn settle(&mut self, now: Timestamp) -> Result<Worked> {
         let mut all = Worked::default();
         loop {
-            let worked = self.turn(now).await?;
+            let worked = self.turn(now, true).await?;
             if !worked.any() {
                 return Ok(all);
             }
@@ -167,7 +169,7 @@ impl<S: Storage> Engine<S> {
     ) -> Result<()> {
         loop {
             let now = clock.now();
-            let worked = self.turn(now).await?;
+            let worked = self.turn(now, false).await?;
             if worked.any() {
                 told(worked);
                 continue;
@@ -186,11 +188,12 @@ impl<S: Storage> Engine<S> {
         }
     }
 
-    /// One turn: everything urgent that is due at `now`, then one piece of what is for many.
+    /// One turn: everything urgent that is due at `now`, then one piece of what is for many; `wait` for what runs in the
+    /// background.
     ///
     /// # Errors
     /// What storage says.
-    pub async fn turn(&mut self, now: Timestamp) -> Result<Worked> {
+    pub async fn turn(&mut self, now: Timestamp, wait: bool) -> Result<Worked> {
         let mut worked = Worked::default();
         self.refresh(now, &mut worked).await?;
         if schedules::next_start(&self.ground.book).is_some_and(|at| at <= now) {
@@ -205,6 +208,9 @@ impl<S: Storage> Engine<S> {
         if !worked.any() {
             self.tick(now, &mut worked).await?;
         }
+        if !worked.any() && self.jobs.turn(&self.store, &mut self.watch, &self.ground, now, wait).await? {
+            worked.jobs += 1;
+        }
         Ok(worked)
     }
 
@@ -214,6 +220,8 @@ impl<S: Storage> Engine<S> {
         if version != self.rules_version {
             self.ground = ground(&self.store, now).await?;
             self.watch = Watch::load(&self.store, &self.ground.workspace).await?;
+            self.jobs.reset(&self.watch);
+            timers::renew(&self.store, &self.ground.book, now).await?;
             self.rules_version = version;
             self.shelf_at = now;
             worked.jobs += 1;
