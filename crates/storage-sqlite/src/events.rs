@@ -1,10 +1,13 @@
 //! See `storage::events`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use model::{ContactId, Event, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
-use storage::{Result, events::EventStore};
+use storage::{
+    Result,
+    events::{EventStore, Interested},
+};
 
 use crate::{
     Sqlite,
@@ -21,6 +24,42 @@ impl EventStore for Sqlite {
         until: Timestamp,
     ) -> Result<Vec<Event>> {
         self.read(move |connection| of_kinds(connection, &contacts, &kinds, (since, until))).await
+    }
+
+    async fn find_by_product(
+        &self,
+        product: String,
+        kinds: Vec<String>,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Interested>> {
+        self.read(move |connection| {
+            let names = kind_names(connection)?;
+            let wanted = names.iter().filter(|(_, name)| kinds.contains(name)).map(|(id, _)| *id);
+            let mut statement = connection
+                .prepare_cached(
+                    "SELECT contact_id, min(at), max(at) FROM events INDEXED BY events_by_product
+                     WHERE instr(properties, '\"product_id\"') > 0 AND json_extract(properties, '$.product_id') = ?1
+                       AND kind_id = ?2 AND at >= ?3 AND at < ?4 GROUP BY contact_id",
+                )
+                .map_err(driver)?;
+            let mut found: BTreeMap<ContactId, (Timestamp, Timestamp)> = BTreeMap::new();
+            for kind in wanted {
+                let mut rows = statement.query((&product, kind, since.0, until.0)).map_err(driver)?;
+                while let Some(row) = rows.next().map_err(driver)? {
+                    let contact = ContactId(row.get(0).map_err(driver)?);
+                    let (first, last) =
+                        (Timestamp(row.get(1).map_err(driver)?), Timestamp(row.get(2).map_err(driver)?));
+                    let known = found.entry(contact).or_insert((first, last));
+                    *known = (known.0.min(first), known.1.max(last));
+                }
+            }
+            Ok(found
+                .into_iter()
+                .map(|(contact, (first, last))| Interested { contact, first, last })
+                .collect())
+        })
+        .await
     }
 }
 

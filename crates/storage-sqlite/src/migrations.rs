@@ -20,6 +20,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0008_coupons.sql"),
     include_str!("../migrations/0009_sending.sql"),
     include_str!("../migrations/0009_lives.sql"),
+    include_str!("../migrations/0011_interest.sql"),
 ];
 
 /// Brings the schema up to date in one transaction; takes no lock when it is.

@@ -5,6 +5,7 @@
 //! * [`book`]: journeys at work, each version compiled as it was published; their lives.
 //! * [`conditions`]: whether conditions hold of contacts now, for a batch.
 //! * [`nightly`]: what is done over the whole base: scores, segments built anew, once a day.
+//! * [`products`]: whom a price that drops, a product that is back or nearly gone concerns.
 //! * [`watch`]: segments and RFM kept true as things happen.
 
 mod actor;
@@ -16,6 +17,7 @@ pub mod lives;
 pub(crate) mod load;
 pub mod nightly;
 pub mod outcomes;
+pub mod products;
 pub mod schedules;
 pub mod step;
 pub mod timers;
