@@ -194,3 +194,22 @@ fn many_more_than_a_block_are_answered_and_previews_take_nothing() {
         assert_eq!(db.coupon_stocks(vec![slug("ten")]).await.unwrap()[0].free, n as u64);
     });
 }
+
+#[test]
+fn a_set_that_runs_low_is_told_once() {
+    block_on(async {
+        let db = store();
+        define(&db, "ten", "kind: single_use\nlow_stock: 1", 3).await;
+        let coupons = Coupons::new();
+        let mut lows = Vec::new();
+        for contact in 1..4 {
+            let mut lease = coupons.begin();
+            let found = answer(&mut lease, &db, asks("ten", contact..contact + 1, false), contact).await;
+            let given = uses("ten", contact..contact + 1, &found);
+            assert_eq!(commit(&db, contact, &given).await, COMMITTED);
+            lease.committed(&given);
+            lows.push(coupons.warnings(&*db).await.unwrap().iter().map(|low| low.left).collect::<Vec<_>>());
+        }
+        assert_eq!(lows, [vec![], vec![1], vec![]]);
+    });
+}

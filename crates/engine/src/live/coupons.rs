@@ -13,14 +13,17 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use journey::run::Coupon;
 use model::{ContactId, CouponKind, CouponSet, Slug, Timestamp};
 use storage::{
     Result, StoreError,
-    coupons::{CouponStock, CouponStore, FreeCode, HeldCode},
+    coupons::{CouponStock, CouponStore, FreeCode, HeldCode, LowStock},
     live::CouponUse,
     settings::{DefinitionKind, SettingsStore},
 };
@@ -45,6 +48,8 @@ pub struct Coupons {
     /// Held while codes are read, so that two batches do not read the same block.
     reading: tokio::sync::Mutex<()>,
     sets: Mutex<HashMap<Slug, Reserve>>,
+    /// Whether a batch was committed that left a set low.
+    low: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +79,8 @@ struct Taken {
     no: Option<i64>,
     code: String,
     expires_at: Option<Timestamp>,
+    /// Whether the set is low after it.
+    low: bool,
 }
 
 impl Coupons {
@@ -87,6 +94,15 @@ impl Coupons {
     #[must_use]
     pub fn begin(self: &Arc<Self>) -> Lease {
         Lease { coupons: Arc::clone(self), taken: Vec::new() }
+    }
+
+    /// The sets that ran low by what was committed since it was asked last: each is told once, until codes are added. Asks
+    /// the database only when there may be one.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn warnings<S: CouponStore + Sync>(&self, store: &S) -> Result<Vec<LowStock>> {
+        if self.low.swap(false, Ordering::AcqRel) { store.take_low_stock().await } else { Ok(Vec::new()) }
     }
 
     fn with<T>(&self, set: &Slug, f: impl FnOnce(&mut Reserve) -> T) -> T {
@@ -208,8 +224,9 @@ impl Lease {
             };
             Some((no, code, left))
         })?;
+        let low = left.zip(terms.low_stock).is_some_and(|(left, threshold)| left <= threshold);
         let set = terms.slug.clone();
-        self.taken.push(Taken { contact: ask.contact, set, no, code: code.clone(), expires_at });
+        self.taken.push(Taken { contact: ask.contact, set, no, code: code.clone(), expires_at, low });
         Some(Coupon { code, expires_at, held: false, left })
     }
 
@@ -220,6 +237,9 @@ impl Lease {
         let (done, rest): (Vec<Taken>, Vec<Taken>) = std::mem::take(&mut self.taken)
             .into_iter()
             .partition(|taken| given.contains(&(&taken.set, taken.code.as_str(), taken.contact)));
+        if done.iter().any(|taken| taken.low) {
+            self.coupons.low.store(true, Ordering::Release);
+        }
         for taken in done {
             self.coupons.with(&taken.set, |reserve| reserve.release(&taken));
         }

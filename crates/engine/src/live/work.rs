@@ -12,6 +12,7 @@ use journey::FrozenProducts;
 use model::{Clock, ContactId, Event, Timestamp};
 use storage::{
     Result, Storage,
+    coupons::LowStock,
     live::{Done, Input, Wave},
 };
 use tokio::sync::Notify;
@@ -58,6 +59,8 @@ pub struct Worked {
     pub messages: u64,
     /// Inputs dropped because too many caused each other.
     pub dropped: u64,
+    /// Coupon sets that ran low: [`Engine::take_low_stock`] names them.
+    pub low_stock: u64,
 }
 
 impl Worked {
@@ -85,6 +88,7 @@ impl AddAssign for Worked {
         self.steps += other.steps;
         self.messages += other.messages;
         self.dropped += other.dropped;
+        self.low_stock += other.low_stock;
     }
 }
 
@@ -95,6 +99,7 @@ pub struct Engine<S> {
     watch: Watch,
     pool: Arc<Coupons>,
     jobs: Jobs,
+    low_stock: Vec<LowStock>,
     rules_version: u64,
     shelf_at: Timestamp,
     knock: Arc<Notify>,
@@ -111,8 +116,17 @@ impl<S: Storage> Engine<S> {
         let watch = Watch::load(&store, &ground.workspace).await?;
         let knock = Arc::new(Notify::new());
         let jobs = Jobs::load(&store, &watch, now, Arc::clone(&knock)).await?;
-        let engine =
-            Self { store, ground, watch, pool: Coupons::new(), jobs, rules_version, shelf_at: now, knock };
+        let engine = Self {
+            store,
+            ground,
+            watch,
+            pool: Coupons::new(),
+            jobs,
+            low_stock: Vec::new(),
+            rules_version,
+            shelf_at: now,
+            knock,
+        };
         timers::renew(&engine.store, &engine.ground.book, now).await?;
         Ok(engine)
     }
@@ -121,6 +135,11 @@ impl<S: Storage> Engine<S> {
     #[must_use]
     pub fn knocker(&self) -> Arc<Notify> {
         Arc::clone(&self.knock)
+    }
+
+    /// The coupon sets that ran low since this was asked last, each once until codes are added.
+    pub fn take_low_stock(&mut self) -> Vec<LowStock> {
+        std::mem::take(&mut self.low_stock)
     }
 
     /// The rules in force.
@@ -194,7 +213,7 @@ impl<S: Storage> Engine<S> {
     /// # Errors
     /// What storage says.
     pub async fn turn(&mut self, now: Timestamp, wait: bool) -> Result<Worked> {
-        let mut worked = Worked::default();
+        let (mut worked, low) = (Worked::default(), self.low_stock.len());
         self.refresh(now, &mut worked).await?;
         if schedules::next_start(&self.ground.book).is_some_and(|at| at <= now) {
             self.tick(now, &mut worked).await?;
@@ -211,6 +230,7 @@ impl<S: Storage> Engine<S> {
         if !worked.any() && self.jobs.turn(&self.store, &mut self.watch, &self.ground, now, wait).await? {
             worked.jobs += 1;
         }
+        worked.low_stock += (self.low_stock.len() - low) as u64;
         Ok(worked)
     }
 
@@ -313,6 +333,7 @@ impl<S: Storage> Engine<S> {
             step::step(&self.store, &self.ground, &self.watch, &self.pool, work, &seen, done, now).await;
         if matches!(&stepped, Ok(Some(_))) {
             self.watch.committed(&seen);
+            self.low_stock.extend(self.pool.warnings(&self.store).await?);
         }
         stepped
     }
