@@ -80,7 +80,7 @@ fn random_journey(dice: &mut Dice) -> String {
     // Every node is reached.
     for to in 1..n {
         if !reached[to as usize] {
-            links.push(format!("  - {{from: start, to: n{to}}}"));
+            links.push(format!("  - {{from: mail, to: n{to}}}"));
         }
     }
     links.sort();

@@ -41,6 +41,7 @@ fn waits_end_when_the_file_says() {
         ("until: {ref: contact.due_on, days: -3}", "2026-12-20T23:00:00Z"),
         ("until: {ref: contact.due_on, before: PT2H, at: \"09:00\"}", "2026-12-24T06:00:00Z"),
         ("until: {ref: contact.due_on, after: P1M}", "2027-01-23T23:00:00Z"),
+        ("until: {ref: run.entered_at, days: 2, at: \"12:00\"}", "2026-11-22T11:00:00Z"),
         ("until: {ref: contact.birth_date, yearly: true, days: -3, at: \"09:00\"}", "2027-02-25T08:00:00Z"),
     ] {
         let (journey, shop) = (compiled(&waiting(settings)), shop());
@@ -213,4 +214,21 @@ fn leaving_while_staying() {
     ride.leave(Leaving::ExitEvent);
     assert!(ride.is_over());
     assert_eq!(ride.told(), "start: always → w: stays (until 2026-11-21T00:00:00Z) → w: left (exit_event)");
+}
+
+#[test]
+fn a_date_of_the_trigger() {
+    let text = waiting("until: {ref: trigger.delivery_date, days: 3, at: \"09:00\"}")
+        .replace("nodes:", "triggers: [{event: Order Shipped, properties: {delivery_date: date}}]\nnodes:");
+    let (journey, shop) = (compiled(&text), shop());
+    for (properties, due) in [
+        (json!({"delivery_date": "2026-11-24"}), Some("2026-11-27T09:00:00Z")),
+        (json!({"delivery_date": "soon"}), None),
+        (json!({}), None),
+    ] {
+        let now = at("2026-11-20");
+        let entry = Entry { trigger: Some(event("Order Shipped", now, &properties)), ..Entry::first(now) };
+        let ride = Ride::new(&journey, &shop, now).enter(entry);
+        assert_eq!(ride.due(), due.map(at), "{properties}");
+    }
 }
