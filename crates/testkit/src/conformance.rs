@@ -5,6 +5,7 @@ mod base;
 mod coupons;
 mod journeys;
 mod live;
+mod live_imports;
 mod refunds;
 mod relations;
 mod rules;
@@ -13,6 +14,7 @@ pub use base::*;
 pub use coupons::*;
 pub use journeys::*;
 pub use live::*;
+pub use live_imports::*;
 pub use refunds::*;
 pub use relations::*;
 pub use rules::*;
@@ -86,6 +88,7 @@ macro_rules! conformance {
             live_lives_are_kept
             live_imports_make_inputs_once
             live_imports_say_what_changed
+            live_recipients_have_their_messages
             live_sends_are_those_that_were_not_refused
         );
     };

@@ -12,7 +12,7 @@ use storage::{
 use super::limit_rows;
 use crate::{
     pool::driver,
-    rows::{blob, from_json, text, to_json},
+    rows::{blob, from_json, to_json},
 };
 
 /// The enrolments of these contacts that are inside.
@@ -147,10 +147,7 @@ pub(super) fn check(
         match (&step.key, found) {
             (Some(_), None) => {}
             (None, Some((false, before))) => {
-                if !before.is_empty() {
-                    let nodes: Vec<String> = from_json("enrolments", step.contact, &before)?;
-                    stays.add(step.run, &nodes, -1);
-                }
+                stays.add(step.run, &nodes(step.contact, &before)?, -1);
             }
             _ => {
                 stale.push(step.contact);
@@ -214,9 +211,7 @@ pub(super) fn write(connection: &Connection, steps: &[EnrolmentStep], at: Timest
     Ok(())
 }
 
-/// Reads the nodes of a `stays` column.
-#[expect(dead_code, reason = "for lists of recipients")]
-fn nodes(row: &rusqlite::Row<'_>, column: usize) -> Result<Vec<String>> {
-    let json = text(row, column).map_err(driver)?;
-    if json.is_empty() { Ok(Vec::new()) } else { from_json("enrolments", "", json) }
+/// The nodes of a `stays` column.
+pub(super) fn nodes(contact: ContactId, json: &str) -> Result<Vec<String>> {
+    if json.is_empty() { Ok(Vec::new()) } else { from_json("enrolments", contact, json) }
 }
