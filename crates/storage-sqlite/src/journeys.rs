@@ -7,7 +7,7 @@ use storage::{
     Result, StoreError, Urgency, fault,
     journeys::{
         AudienceFilter, BatchCommit, BatchOutcome, CountDelta, Enrolment, JourneyRun, JourneyStore,
-        NewEnrolment, NewJourneyRun, Recipient,
+        NewEnrolment, NewJourneyRun,
     },
 };
 
@@ -105,15 +105,6 @@ impl JourneyStore for Sqlite {
             counts.and_then(Iterator::collect).map_err(driver)
         })
         .await
-    }
-
-    async fn load_recipients(
-        &self,
-        run: i64,
-        after: (ContactId, u32),
-        limit: usize,
-    ) -> Result<Vec<Recipient>> {
-        self.read(move |connection| live::recipients(connection, run, after, limit)).await
     }
 
     async fn load_enrolments(&self, contact: ContactId) -> Result<Vec<Enrolment>> {

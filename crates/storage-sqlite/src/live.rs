@@ -4,7 +4,6 @@ mod commit;
 mod enrolments;
 pub(crate) mod inputs;
 pub(crate) mod lives;
-mod recipients;
 
 use model::{ContactId, Slug, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
@@ -22,7 +21,6 @@ pub(crate) use commit::{add_counts, move_run, run_stands, set_fields};
 pub(crate) use inputs::{
     InputRow, Kinds, Queue, add as add_inputs, add_waves, keep as keep_events, properties_text,
 };
-pub(crate) use recipients::recipients;
 
 use crate::{
     Sqlite, outbox,

@@ -92,6 +92,7 @@ fn decide(contact: ContactId, asked: bool, step: &mut StepCommit, send: &Arc<Sen
             variables: "{}".into(),
             decided_at: dated(1),
             not_before: dated(1),
+            expires_at: None,
         });
         let event = model::Event {
             contact,

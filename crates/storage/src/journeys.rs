@@ -9,10 +9,7 @@ use std::future::Future;
 use model::{ContactId, Slug, Timestamp, Value};
 use roaring::RoaringTreemap;
 
-use crate::{
-    Result,
-    outbox::{Channel, MessageId, MessageState, OutboxMessage},
-};
+use crate::{Result, outbox::OutboxMessage};
 
 /// By what contacts are chosen for an audience, without looking at their profiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,48 +151,6 @@ pub struct Enrolment {
     pub trace: Vec<u8>,
 }
 
-/// A message that a node of a run sent to somebody, as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecipientMessage {
-    /// The message.
-    pub id: MessageId,
-    /// The node.
-    pub node: String,
-    /// What carries it.
-    pub channel: Channel,
-    /// Where it stands.
-    pub state: MessageState,
-    /// A stable code, of the last failure or skip.
-    pub reason: Option<String>,
-    /// When it is due, or when its lease ends; when it was settled, if it was.
-    pub at: Timestamp,
-}
-
-/// What became of one enrolment of a run: a row of the list of its recipients.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recipient {
-    /// Who.
-    pub contact: ContactId,
-    /// Which enrolment of the contact in the run, from 1.
-    pub ordinal: u32,
-    /// What tells it from others of the contact.
-    pub key: String,
-    /// When it began.
-    pub entered_at: Timestamp,
-    /// When it last went on: when it ended, if it is over.
-    pub changed_at: Timestamp,
-    /// When it reached the journey's goal.
-    pub goal_at: Option<Timestamp>,
-    /// Whether it is over.
-    pub over: bool,
-    /// Nodes at which it stays.
-    pub stays: Vec<String>,
-    /// All its records, one behind the other: see [`NewEnrolment::trace`].
-    pub trace: Vec<u8>,
-    /// Its messages, in the order in which they were decided.
-    pub messages: Vec<RecipientMessage>,
-}
-
 /// Journeys at work.
 pub trait JourneyStore {
     /// Who is chosen by a filter now.
@@ -219,13 +174,6 @@ pub trait JourneyStore {
     fn complete_journey_run(&self, run: i64, at: Timestamp) -> impl Future<Output = Result<()>> + Send;
     /// The counters of a run, by node and measure.
     fn load_journey_counts(&self, run: i64) -> impl Future<Output = Result<Vec<CountDelta>>> + Send;
-    /// What became of the enrolments of a run, by contact and ordinal behind `after`, at most `limit`.
-    fn load_recipients(
-        &self,
-        run: i64,
-        after: (ContactId, u32),
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<Recipient>>> + Send;
     /// The journeys that a contact went through, the first first.
     fn load_enrolments(&self, contact: ContactId) -> impl Future<Output = Result<Vec<Enrolment>>> + Send;
 }

@@ -88,7 +88,6 @@ macro_rules! conformance {
             live_lives_are_kept
             live_imports_make_inputs_once
             live_imports_say_what_changed
-            live_recipients_have_their_messages
             live_sends_are_those_that_were_not_refused
         );
     };

@@ -408,28 +408,3 @@ pub async fn live_sends_are_those_that_were_not_refused(db: &impl Live) {
         db.list_messages(waiting, 0, 10).await.unwrap().into_iter().map(|row| row.at).collect();
     assert_eq!(due, [dated(7), dated(6), dated(1)]);
 }
-
-/// The list of a run's recipients: those inside and those that are over, each with its own messages.
-pub async fn live_recipients_have_their_messages(db: &impl Live) {
-    let run = ready(db).await;
-    let mut step = StepCommit::new(dated(2), Done::Alarms);
-    let second = EnrolmentStep { ordinal: 2, key: Some("k".into()), state: None, ..entry(&run, 2) };
-    step.enrolments = vec![entry(&run, 1), entry(&run, 2), second, entry(&run, 3)];
-    step.enrolments[0].state = None;
-    let mut other = message(&run, 2, 1);
-    other.id = MessageId::derive(run.id as u32, 2, 2, "mail", 3);
-    step.messages = vec![message(&run, 1, 1), message(&run, 2, 2), other];
-    db.commit_step(step).await.unwrap();
-    let list = |after, limit| db.load_recipients(run.id, after, limit);
-    let all = list((ContactId(0), 0), 10).await.unwrap();
-    let seen: Vec<(i64, u32, bool, usize)> =
-        all.iter().map(|r| (r.contact.0, r.ordinal, r.over, r.messages.len())).collect();
-    assert_eq!(seen, [(1, 1, true, 1), (2, 1, false, 1), (2, 2, true, 1), (3, 1, false, 0)]);
-    assert_eq!((&all[1].stays, all[0].stays.len(), all[2].key.as_str()), (&vec!["wait".to_owned()], 0, "k"));
-    assert_eq!((all[0].trace.as_slice(), all[0].entered_at), ([1, 0, 255].as_slice(), dated(2)));
-    let first = &all[1].messages[0];
-    assert_eq!((first.id, first.state), (message(&run, 2, 2).id, MessageState::Waiting));
-    assert_eq!(list((ContactId(2), 1), 1).await.unwrap(), all[2..3]);
-    assert_eq!(list((ContactId(2), 2), 10).await.unwrap(), all[3..]);
-    assert_eq!(list((ContactId(0), 0), 2).await.unwrap(), all[..2]);
-}
