@@ -2,6 +2,9 @@
 //! over under a promise that is kept when the process dies, and records what became of it.
 
 pub mod capture;
+pub mod channels;
+pub mod happenings;
+mod judge;
 pub mod links;
 pub mod mailbox;
 pub mod mime;
@@ -9,12 +12,15 @@ pub mod pace;
 pub mod prepare;
 pub mod smtp;
 pub mod transport;
+pub mod webhook;
 pub mod worker;
 
 pub use capture::Capture;
+pub use channels::Channels;
 pub use links::{Keys, Links};
 pub use mailbox::Mailbox;
 pub use prepare::Sender;
 pub use smtp::{Smtp, SmtpConfig};
 pub use transport::{Answer, Lane, Mail, Transport};
+pub use webhook::Webhooks;
 pub use worker::{Delivery, Progress, Summary};

@@ -182,6 +182,21 @@ fn feedback_id(campaign: &str, domain: &str) -> String {
     format!("{}:::{}", safe(campaign), safe(domain))
 }
 
+/// A page for looking at a text message or a push.
+pub(crate) fn short_page(title: &str, text: &str, url: &str, push: bool) -> String {
+    let escaped = |text: &str| {
+        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        text.replace('"', "&quot;").replace('\n', "<br>")
+    };
+    let heading = if push { format!("<b>{}</b><br>", escaped(title)) } else { String::new() };
+    let link = if url.is_empty() { String::new() } else { format!("<p><small>{}</small></p>", escaped(url)) };
+    format!(
+        "<!doctype html><meta charset=\"utf-8\"><body style=\"font-family:sans-serif;background:#f2f2f2;padding:24px\">\
+         <div style=\"max-width:320px;background:#fff;border-radius:16px;padding:16px\">{heading}{}{link}</div>",
+        escaped(text)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use mail_parser::{HeaderValue, MessageParser, MimeHeaders};

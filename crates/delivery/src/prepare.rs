@@ -5,21 +5,29 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use model::{AddressStatus, Contact, ContactId, Currency, Problem, Slug, Timestamp, Zone};
+use model::{Contact, ContactId, Currency, Problem, Slug, Timestamp, Zone};
 use storage::{
     Result,
     contacts::ContactStore,
-    outbox::{AddressHash, Channel, ClaimedMessage, OutboxMessage, OutboxStore, Outcome, Recorded},
+    outbox::{
+        AddressHash, Channel, ClaimedMessage, OutboxMessage, OutboxStore, Outcome, Recipient, Recorded,
+        Witness,
+    },
     settings::{DefinitionKind, SettingsStore, key},
 };
 use template::{CompileContext, Document, RenderInput, Rendered, Template, Utm};
 
+use policy::SendingRules;
+
 use crate::{
+    judge::{Book, Judge, is_transactional},
     links::{Links, MessageLinks},
     mailbox::Mailbox,
     mime,
     transport::{Mail, Unsent},
 };
+
+pub(crate) use crate::judge::address;
 
 /// Who writes, and how links are made.
 #[derive(Clone, Debug)]
@@ -43,6 +51,10 @@ pub(crate) struct Ready {
     pub attempt: u32,
     pub failures: u32,
     pub mail: Mail,
+    /// What it was judged by, and when.
+    pub witness: Witness,
+    pub judged_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What a batch came to.
@@ -60,6 +72,7 @@ pub(crate) struct Preparer<S> {
     sender: Arc<Sender>,
     keeps_pages: bool,
     currency: Currency,
+    rules: SendingRules,
     templates: Mutex<HashMap<(Slug, u32), Compiled>>,
 }
 
@@ -68,7 +81,8 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
         let currency = store.load_setting(key::CURRENCY.to_owned()).await?;
         let currency =
             currency.and_then(|json| Currency::parse(json.as_str()?).ok()).unwrap_or(Currency::EUR);
-        Ok(Self { store, sender, keeps_pages, currency, templates: Mutex::default() })
+        let rules = rules(store.load_setting(policy::SETTING.to_owned()).await?.as_ref())?;
+        Ok(Self { store, sender, keeps_pages, currency, rules, templates: Mutex::default() })
     }
 
     /// One query for the contacts, one for the suppressions, one for each template that is new; then the work.
@@ -79,27 +93,48 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
         let mut ids: Vec<ContactId> = claimed.iter().map(|one| one.message.contact).collect();
         ids.sort_unstable();
         ids.dedup();
-        let contacts: HashMap<ContactId, Contact> =
-            self.store.load_contacts(ids).await?.into_iter().map(|contact| (contact.id, contact)).collect();
+        let back = self.rules.horizon().max(own_window(&claimed));
+        let since = (back > 0).then(|| now.plus(-back));
+        let recipients = self.store.load_recipients(ids, since).await?;
+        let contacts: HashMap<ContactId, Recipient> =
+            recipients.into_iter().map(|recipient| (recipient.contact.id, recipient)).collect();
         let hashes = claimed
             .iter()
             .map(|one| {
-                let contact = contacts.get(&one.message.contact);
-                AddressHash::of(Channel::Email, address(&one.message, contact).unwrap_or_default())
+                let contact = contacts.get(&one.message.contact).map(|recipient| &recipient.contact);
+                let channel = one.message.send.channel;
+                AddressHash::of(channel, address(&one.message, contact).unwrap_or_default())
             })
             .collect();
+        let book = if self.rules.limits.any() {
+            let day = now.0.div_euclid(Timestamp::MINUTE) - 24 * 60;
+            Book::new(self.store.load_handed_over(day).await?)
+        } else {
+            Book::default()
+        };
         let suppressions = self.store.suppressions(hashes, now).await?;
         self.load_templates(&claimed).await?;
         let work = move || {
             let mut batch = Batch::default();
+            let mut judge = Judge { rules: &self.rules, zone: &self.sender.zone, now, since, book };
             for (one, suppression) in claimed.into_iter().zip(suppressions) {
                 let contact = contacts.get(&one.message.contact);
-                match self.one(&one, contact, suppression.is_some(), now) {
-                    Ok(mail) => {
-                        let ClaimedMessage { seq, attempt, failures, .. } = one;
-                        batch.ready.push(Ready { seq, attempt, failures, mail });
+                match self.one(&one, contact, suppression.is_some(), &mut judge) {
+                    Ok((mail, witness)) => {
+                        let ClaimedMessage { seq, attempt, failures, message } = one;
+                        let (judged_at, expires_at) = (now, message.expires_at);
+                        batch.ready.push(Ready {
+                            seq,
+                            attempt,
+                            failures,
+                            mail,
+                            witness,
+                            judged_at,
+                            expires_at,
+                        });
                     }
                     Err(outcome) => {
+                        let contact = contact.map(|recipient| &recipient.contact);
                         let unsent = Unsent::of(&one.message, contact, &outcome, now);
                         batch
                             .settled
@@ -118,7 +153,7 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
         let mut wanted: Vec<(Slug, u32)> = Vec::new();
         {
             let known = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
-            for one in claimed {
+            for one in claimed.iter().filter(|one| one.message.send.channel != Channel::Webhook) {
                 let key = (one.message.send.template.clone(), one.message.send.template_version);
                 if !known.contains_key(&key) && !wanted.contains(&key) {
                     wanted.push(key);
@@ -140,18 +175,38 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
         Ok(())
     }
 
+    /// Asks the rules, and makes what travels.
     fn one(
         &self,
         claimed: &ClaimedMessage,
-        contact: Option<&Contact>,
+        recipient: Option<&Recipient>,
         suppressed: bool,
-        now: Timestamp,
-    ) -> std::result::Result<Mail, Outcome> {
+        judge: &mut Judge<'_>,
+    ) -> std::result::Result<(Mail, Witness), Outcome> {
         let message = &claimed.message;
-        let Some(contact) = contact else {
+        let Some(recipient) = recipient else {
             return Err(Outcome::Skipped { reason: "contact_gone", detail: "the contact is no more".into() });
         };
-        allowed(message, contact, suppressed)?;
+        let variables = serde_json::from_str(&message.variables).map_err(|error| Outcome::Failed {
+            reason: "message.variables",
+            detail: format!("the frozen variables do not read back: {error}"),
+        })?;
+        let witness = judge.ask(message, recipient, suppressed, &variables)?;
+        let contact = &recipient.contact;
+        let mail = match message.send.channel {
+            Channel::Webhook => Ok(call(message, &variables, judge.now)),
+            _ => self.mail(message, contact, &variables, judge.now),
+        };
+        Ok((mail?, witness))
+    }
+
+    fn mail(
+        &self,
+        message: &OutboxMessage,
+        contact: &Contact,
+        variables: &serde_json::Value,
+        now: Timestamp,
+    ) -> std::result::Result<Mail, Outcome> {
         let to = address(message, Some(contact)).unwrap_or_default();
         let links = MessageLinks::of(
             &self.sender.links,
@@ -161,9 +216,13 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
             message.decided_at,
         );
         let locale = message.locale.as_deref().or(contact.locale.as_deref()).unwrap_or("en");
-        let rendered = self.render(message, contact, locale, &links, now)?;
+        let rendered = self.render(message, contact, variables, (locale, &links), now)?;
         let transactional = is_transactional(message);
         let to_name = if message.to.is_some() { String::new() } else { full_name(contact) };
+        if message.send.channel != Channel::Email {
+            let whom = Whom { contact: contact.id, to: to.to_owned(), to_name, locale: locale.to_owned() };
+            return Ok(short(message, rendered, whom, now));
+        }
         let campaign = format!("{}/{}", message.send.journey, message.send.node);
         let unsubscribe =
             mime::Unsubscribe { url: &links.unsubscribe, mailto: self.sender.unsubscribe_mailto.as_deref() };
@@ -197,6 +256,7 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
             html,
             text,
             bytes,
+            signed_with: None,
         })
     }
 
@@ -204,8 +264,8 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
         &self,
         message: &OutboxMessage,
         contact: &Contact,
-        locale: &str,
-        links: &MessageLinks,
+        variables: &serde_json::Value,
+        (locale, links): (&str, &MessageLinks),
         now: Timestamp,
     ) -> std::result::Result<Rendered, Outcome> {
         let key = (message.send.template.clone(), message.send.template_version);
@@ -215,18 +275,14 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
             Some(Err(detail)) => return Err(Outcome::Failed { reason: "template.unusable", detail }),
             None => return Err(Outcome::Failed { reason: "template.unusable", detail: "not loaded".into() }),
         };
-        let variables = serde_json::from_str(&message.variables).map_err(|error| Outcome::Failed {
-            reason: "message.variables",
-            detail: format!("the frozen variables do not read back: {error}"),
-        })?;
         let zone = contact.time_zone.as_deref().and_then(|name| Zone::parse(name).ok());
         let utm = Utm {
             source: "relance".into(),
-            medium: "email".into(),
+            medium: message.send.channel.word().into(),
             campaign: message.send.journey.to_string(),
         };
         let input = RenderInput {
-            variables: &variables,
+            variables,
             locale,
             zone: zone.as_ref().unwrap_or(&self.sender.zone),
             currency: self.currency,
@@ -241,6 +297,90 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
         };
         template.render(&input).map_err(|problem| failed("template.failed", &problem))
     }
+}
+
+/// To whom a text message or a push goes.
+struct Whom {
+    contact: ContactId,
+    to: String,
+    to_name: String,
+    locale: String,
+}
+
+/// A text message or a push: the text or its JSON, and a page for looking at.
+fn short(message: &OutboxMessage, rendered: Rendered, whom: Whom, now: Timestamp) -> Mail {
+    let Rendered { subject: title, text, url, icon, .. } = rendered;
+    let push = message.send.channel == Channel::WebPush;
+    let bytes = if push {
+        serde_json::json!({"title": title, "body": text, "url": url, "icon": icon}).to_string().into_bytes()
+    } else {
+        text.clone().into_bytes()
+    };
+    let subject = if push { title } else { text.chars().take(80).collect() };
+    let Whom { contact, to, to_name, locale } = whom;
+    Mail {
+        id: message.id,
+        send: Arc::clone(&message.send),
+        contact,
+        html: mime::short_page(&subject, &text, &url, push),
+        to,
+        to_name,
+        decided_at: message.decided_at,
+        date: now,
+        locale,
+        subject,
+        text,
+        bytes,
+        signed_with: None,
+    }
+}
+
+/// A call of somebody's server: its variables are the body, and the name of the secret that signs it.
+fn call(message: &OutboxMessage, variables: &serde_json::Value, now: Timestamp) -> Mail {
+    let body = variables.get("body").unwrap_or(&serde_json::Value::Null);
+    Mail {
+        id: message.id,
+        send: Arc::clone(&message.send),
+        contact: message.contact,
+        to_name: String::new(),
+        to: message.to.clone().unwrap_or_default(),
+        decided_at: message.decided_at,
+        date: now,
+        locale: String::new(),
+        subject: String::new(),
+        html: String::new(),
+        text: String::new(),
+        bytes: body.to_string().into_bytes(),
+        signed_with: variables.get("secret").and_then(|name| name.as_str()).map(str::to_owned),
+    }
+}
+
+/// The workspace's sending rules: a tree, or a text as a file has it.
+fn rules(setting: Option<&serde_json::Value>) -> Result<SendingRules> {
+    let text = match setting {
+        None => return Ok(SendingRules::default()),
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(tree) => tree.to_string(),
+    };
+    SendingRules::parse(&text).map_err(|problems| storage::StoreError::Inconsistent {
+        table: "settings",
+        row: policy::SETTING.to_owned(),
+        why: problems.first().map(ToString::to_string).unwrap_or_default(),
+    })
+}
+
+/// The longest smart-sending window that a message of a batch brings along. Only looked for where one may be.
+fn own_window(claimed: &[ClaimedMessage]) -> i64 {
+    let asks = |one: &ClaimedMessage| -> Option<i64> {
+        let variables: serde_json::Value = Some(&one.message.variables)
+            .filter(|text| text.contains("\"_send\""))
+            .and_then(|text| serde_json::from_str(text).ok())?;
+        match variables.get("_send")?.get("smart")? {
+            serde_json::Value::Bool(true) => Some(SendingRules::smart_default(one.message.send.channel)),
+            window => window.as_i64(),
+        }
+    };
+    claimed.iter().filter_map(asks).max().unwrap_or_default()
 }
 
 fn failed(reason: &'static str, problem: &Problem) -> Outcome {
@@ -262,39 +402,6 @@ fn compile(
     };
     let document = Document::parse(&text, &file).map_err(first)?;
     Template::compile(&document, &CompileContext::published(currency)).map_err(first)
-}
-
-fn is_transactional(message: &OutboxMessage) -> bool {
-    message.send.transactional || message.send.purpose.as_str() == policy::TRANSACTIONAL
-}
-
-/// The address that counts: a fixed one, else the contact's of now.
-fn address<'a>(message: &'a OutboxMessage, contact: Option<&'a Contact>) -> Option<&'a str> {
-    message.to.as_deref().or_else(|| contact?.email.as_deref())
-}
-
-/// The sending rules at hand-over: the same question as at the decision, with the facts of now. A fixed address is not
-/// the contact's, so the contact's consent says nothing about it.
-fn allowed(message: &OutboxMessage, contact: &Contact, suppressed: bool) -> std::result::Result<(), Outcome> {
-    let utc = Zone::UTC;
-    let own = policy::Facts::of(contact, Channel::Email, message.send.purpose.as_str(), &utc, Timestamp(0));
-    let facts = match &message.to {
-        Some(to) => policy::Facts {
-            address: Some(to),
-            status: AddressStatus::Active,
-            transactional: true,
-            suppressed,
-            ..own
-        },
-        None => policy::Facts { transactional: is_transactional(message), suppressed, ..own },
-    };
-    match policy::SendingRules::default().decide(&facts) {
-        policy::Decision::Refuse(refusal) => Err(Outcome::Skipped {
-            reason: refusal.word(),
-            detail: refusal.label(model::Lang::En).to_owned(),
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// First and last name, as far as they are known.

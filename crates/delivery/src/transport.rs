@@ -27,12 +27,15 @@ pub struct Mail {
     pub locale: String,
     /// Its subject.
     pub subject: String,
-    /// The page, where the transport asks for it ([`Transport::KEEPS_PAGES`]); else empty.
+    /// The page, where the transport asks for it ([`Transport::KEEPS_PAGES`]); else empty. Text messages and push have
+    /// one for looking at.
     pub html: String,
     /// The plain text, likewise.
     pub text: String,
-    /// What travels.
+    /// What travels: the mail, the text of a text message, the JSON of a push or of a webhook.
     pub bytes: Vec<u8>,
+    /// The name of the secret that signs a webhook.
+    pub signed_with: Option<String>,
 }
 
 /// What became of a mail that was handed over.
@@ -56,8 +59,8 @@ pub enum Answer {
         reason: &'static str,
         /// The words of the other side.
         detail: String,
-        /// Whether the other side says that there is no such mailbox.
-        no_mailbox: bool,
+        /// Whether it is the address that does not take mail.
+        bounce: Option<Bounce>,
     },
     /// It was sent in full, and no answer came: nobody knows.
     Doubtful {
@@ -74,6 +77,15 @@ pub enum Answer {
         /// Whether every other connection would be told the same (a wrong password, no TLS).
         for_good: bool,
     },
+}
+
+/// How an address refuses mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounce {
+    /// There is no such mailbox.
+    Hard,
+    /// Not this time: it is full, or does not like the mail.
+    Soft,
 }
 
 /// A message that was settled without being handed over: a rule stopped it, or it could not be made.
@@ -110,10 +122,11 @@ impl Unsent {
     ) -> Self {
         let (state, reason, detail) = match outcome {
             Outcome::Skipped { reason, detail } => (MessageState::Skipped, *reason, detail.clone()),
+            Outcome::Held { reason, .. } => (MessageState::Waiting, *reason, String::new()),
             Outcome::Failed { reason, detail } => (MessageState::Failed, *reason, detail.clone()),
             _ => (MessageState::Waiting, "", String::new()),
         };
-        let address = message.to.clone().or_else(|| contact?.email.clone());
+        let address = crate::prepare::address(message, contact).map(str::to_owned);
         Self {
             id: message.id,
             send: Arc::clone(&message.send),

@@ -17,9 +17,7 @@ use model::{Clock, Slug, Timestamp};
 use storage::{
     Result, StoreError,
     contacts::ContactStore,
-    outbox::{
-        AddressHash, Channel, MessageState, OutboxStore, Outcome, Recorded, Suppression, SuppressionReason,
-    },
+    outbox::{AddressHash, Channel, MessageState, OutboxStore, Outcome, Recorded},
     settings::SettingsStore,
 };
 use tokio::{
@@ -28,11 +26,14 @@ use tokio::{
     time::Instant,
 };
 
+use policy::Refusal;
+
 use crate::{
+    judge::skipped,
     mailbox,
     pace::{Bucket, Retries, Window},
     prepare::{Batch, Preparer, Ready, Sender},
-    transport::{Answer, Lane, Transport},
+    transport::{Answer, Bounce, Lane, Transport},
 };
 
 /// What a worker needs of a database.
@@ -94,6 +95,10 @@ impl Summary {
 
 /// The lease of a claim, in microseconds. A claim is small enough to be worked off in a fraction of it.
 const LEASE: i64 = 15 * Timestamp::MINUTE;
+/// Leases are prolonged this often.
+const RENEW_AFTER: Duration = Duration::from_secs(180);
+/// How long what the sending rules said is good for, in microseconds by the workspace's clock.
+const JUDGED_FOR: i64 = 60 * Timestamp::SECOND;
 /// Most messages claimed at once.
 const CLAIM_MAX: usize = 500;
 /// Outcomes are written down after this long at the latest.
@@ -120,13 +125,13 @@ pub async fn run<S: Store, T: Transport>(
         bucket: delivery.rate.map(Bucket::new),
         started: Instant::now(),
         flushed: Instant::now(),
+        renewed: Instant::now(),
         ready: VecDeque::new(),
         coming: None,
         drained: false,
         outstanding: HashMap::new(),
         domains: HashMap::new(),
         pending: Vec::new(),
-        suppressions: Vec::new(),
         summary: Summary::default(),
         progress: Progress { done: 0, total },
         store,
@@ -158,6 +163,7 @@ struct Round<'a, S, T: Transport> {
     bucket: Option<Bucket>,
     started: Instant,
     flushed: Instant,
+    renewed: Instant,
     /// Prepared, not yet marked.
     ready: VecDeque<Ready>,
     /// The batch that is being prepared.
@@ -168,7 +174,6 @@ struct Round<'a, S, T: Transport> {
     outstanding: HashMap<i64, Sent>,
     domains: HashMap<String, usize>,
     pending: Vec<Recorded>,
-    suppressions: Vec<Suppression>,
     summary: Summary,
     progress: Progress,
 }
@@ -196,6 +201,7 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
                     return Ok(());
                 }
             }
+            self.renew().await?;
             self.listen().await?;
             if self.pending.len() >= Window::SIZE_MAX || self.flushed.elapsed() > FLUSH_AFTER {
                 self.flush(Vec::new()).await?;
@@ -236,8 +242,11 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
         };
         self.ready.extend(batch.ready);
         for (recorded, unsent) in batch.settled {
-            self.transport.unsent(&unsent);
-            self.count(&unsent.send.template, unsent.state, unsent.reason);
+            // What is held is neither sent nor unsent.
+            if unsent.state != MessageState::Waiting {
+                self.transport.unsent(&unsent);
+                self.count(&unsent.send.template, unsent.state, unsent.reason);
+            }
             self.pending.push(recorded);
         }
     }
@@ -259,6 +268,7 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
         if let Some(bucket) = &mut self.bucket {
             room = room.min(bucket.available(now));
         }
+        self.pass_over();
         let mut leaving = Vec::new();
         let mut held = VecDeque::new();
         while leaving.len() < room
@@ -274,21 +284,54 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
         if let Some(bucket) = &mut self.bucket {
             bucket.take(leaving.len());
         }
+        let lease_until = Some(self.delivery.machine.now().plus(LEASE));
         let mark = |ready: &Ready| Recorded {
             seq: ready.seq,
             attempt: ready.attempt,
-            outcome: Outcome::HandingOver { witness: None, lease_until: None },
+            outcome: Outcome::HandingOver { witness: Some(Box::new(ready.witness.clone())), lease_until },
         };
         let lost = self.flush(leaving.iter().map(mark).collect()).await?;
         for ready in leaving {
-            // Its lease ran out and somebody else has it.
+            // Its lease ran out and somebody else has it, or it waits again to be judged anew.
             if lost.contains(&ready.seq) {
+                self.drained = false;
                 self.leave_domain(&ready.mail.to);
                 continue;
             }
             self.outstanding.insert(ready.seq, Sent { attempt: ready.attempt, failures: ready.failures });
             self.lanes.give(ready);
         }
+        Ok(())
+    }
+
+    /// Puts aside what expired, and what was judged too long ago: it is claimed and judged anew.
+    fn pass_over(&mut self) {
+        let now = self.delivery.clock.now();
+        for ready in std::mem::take(&mut self.ready) {
+            let outcome = if ready.expires_at.is_some_and(|end| now >= end) {
+                self.count(&ready.mail.send.template, MessageState::Skipped, Refusal::Expired.word());
+                skipped(Refusal::Expired)
+            } else if now.since(ready.judged_at) >= JUDGED_FOR {
+                self.drained = false;
+                Outcome::Released
+            } else {
+                self.ready.push_back(ready);
+                continue;
+            };
+            self.pending.push(Recorded { seq: ready.seq, attempt: ready.attempt, outcome });
+        }
+    }
+
+    /// Prolongs the leases of what is still worked on: a slow server takes longer than a lease.
+    async fn renew(&mut self) -> Result<()> {
+        if self.renewed.elapsed() < RENEW_AFTER {
+            return Ok(());
+        }
+        self.renewed = Instant::now();
+        let ready = self.ready.iter().map(|ready| (ready.seq, ready.attempt));
+        let claims = ready.chain(self.outstanding.iter().map(|(seq, sent)| (*seq, sent.attempt))).collect();
+        let lost = self.store.renew_claims(claims, self.delivery.machine.now().plus(LEASE)).await?;
+        self.ready.retain(|ready| !lost.contains(&ready.seq));
         Ok(())
     }
 
@@ -319,9 +362,6 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
         outcomes.extend(marks);
         if !outcomes.is_empty() {
             lost = self.store.record_outcomes(self.delivery.clock.now(), outcomes).await?;
-        }
-        if !self.suppressions.is_empty() {
-            self.store.suppress(std::mem::take(&mut self.suppressions)).await?;
         }
         if settled {
             storage::fault::point("delivery.after_record");
@@ -386,12 +426,15 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
                 self.count(&template, MessageState::Uncertain, "smtp.no_answer");
                 Outcome::Uncertain { detail }
             }
-            Answer::Permanent { reason, detail, no_mailbox } => {
-                if no_mailbox {
-                    self.suppress(&ready.mail.to, &detail);
-                }
+            Answer::Permanent { reason, detail, bounce } => {
                 self.count(&template, MessageState::Failed, reason);
-                Outcome::Failed { reason, detail }
+                match bounce {
+                    Some(bounce) => {
+                        let address = AddressHash::of(Channel::Email, &ready.mail.to);
+                        Outcome::Bounced { address, hard: bounce == Bounce::Hard, reason, detail }
+                    }
+                    None => Outcome::Failed { reason, detail },
+                }
             }
             Answer::Unavailable { reason, detail, for_good } => {
                 self.ready.push_front(ready);
@@ -416,21 +459,14 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
             }
             None => {
                 self.count(template, MessageState::Failed, "gave_up");
+                // A server that says "later" to every try says it of the address.
+                if reason == "smtp.4xx" && ready.mail.send.channel == Channel::Email {
+                    let address = AddressHash::of(Channel::Email, &ready.mail.to);
+                    return Outcome::Bounced { address, hard: false, reason: "gave_up", detail };
+                }
                 Outcome::Failed { reason: "gave_up", detail }
             }
         }
-    }
-
-    fn suppress(&mut self, to: &str, detail: &str) {
-        // Code and enhanced code only: the rest may hold the address.
-        let codes: Vec<&str> = detail.split(' ').take(2).collect();
-        self.suppressions.push(Suppression {
-            address: AddressHash::of(Channel::Email, to),
-            reason: SuppressionReason::HardBounce,
-            since: self.delivery.clock.now(),
-            until: None,
-            detail: codes.join(" "),
-        });
     }
 
     /// Puts back what was claimed and is not on its way.

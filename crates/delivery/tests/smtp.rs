@@ -34,6 +34,7 @@ fn mail(to: &str, body: &str) -> Mail {
         html: String::new(),
         text: String::new(),
         bytes: body.as_bytes().to_vec(),
+        signed_with: None,
     }
 }
 
@@ -60,7 +61,7 @@ fn word(answer: &Answer) -> String {
     match answer {
         Answer::Taken { .. } => "taken".into(),
         Answer::Temporary { reason, .. } => format!("temporary {reason}"),
-        Answer::Permanent { reason, no_mailbox: false, .. } => format!("permanent {reason}"),
+        Answer::Permanent { reason, bounce: None, .. } => format!("permanent {reason}"),
         Answer::Permanent { .. } => "no mailbox".into(),
         Answer::Doubtful { .. } => "doubtful".into(),
         Answer::Unavailable { reason, .. } => format!("unavailable {reason}"),

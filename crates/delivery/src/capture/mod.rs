@@ -22,6 +22,8 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
+use storage::outbox::Channel;
+
 use crate::transport::{Answer, Lane, Mail, Transport, Unsent};
 
 const INDEX: &str = include_str!("index.html");
@@ -74,7 +76,7 @@ impl Capture {
 impl Shared {
     fn keep(&self, mail: &Mail) -> io::Result<()> {
         let file = |ending: &str| self.folder.join("mails").join(format!("{}.{ending}", mail.id));
-        fs::write(file("eml"), &mail.bytes)?;
+        fs::write(file(ending(mail.send.channel)), &mail.bytes)?;
         match &self.local {
             Some((url, path)) => fs::write(file("html"), mail.html.replace(url, path))?,
             None => fs::write(file("html"), &mail.html)?,
@@ -82,6 +84,7 @@ impl Shared {
         // The mark at the start tells a browser that the text is UTF-8.
         fs::write(file("txt"), format!("\u{feff}{}", mail.text))?;
         let mut entry = entry(&mail.id.to_string(), &mail.send, "sent");
+        entry.insert("channel".into(), json!(mail.send.channel.word()));
         entry.insert("subject".into(), json!(mail.subject));
         entry.insert("to".into(), json!(mail.to));
         entry.insert("name".into(), json!(mail.to_name));
@@ -97,6 +100,15 @@ impl Shared {
         line.push(b'\n');
         // One write a line: lines of several lanes do not mix.
         self.list.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+    }
+}
+
+/// The ending of what travels. A text message is its plain text.
+const fn ending(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Email => "eml",
+        Channel::Sms => "txt",
+        Channel::WebPush | Channel::Webhook => "json",
     }
 }
 
@@ -189,7 +201,10 @@ impl Lane for CaptureLane {
     async fn hand_over(&mut self, mail: &Mail) -> Answer {
         // A few small files: shorter than a round trip to a server, so it is done where it stands.
         match self.shared.keep(mail) {
-            Ok(()) => Answer::Taken { detail: format!("captured as mails/{}.eml", mail.id) },
+            Ok(()) => {
+                let ending = ending(mail.send.channel);
+                Answer::Taken { detail: format!("captured as mails/{}.{ending}", mail.id) }
+            }
             Err(error) => Answer::Unavailable {
                 reason: "capture.folder",
                 detail: format!("{} cannot be written: {error}", self.shared.folder.display()),
@@ -204,7 +219,7 @@ impl Lane for CaptureLane {
 #[cfg(test)]
 mod tests {
     use model::{ContactId, Slug, Timestamp};
-    use storage::outbox::{Channel, MessageId, MessageState, SendPoint};
+    use storage::outbox::{MessageId, MessageState, SendPoint};
 
     use super::*;
 
@@ -237,6 +252,7 @@ mod tests {
             html: "<p>été</p>".into(),
             text: "été".into(),
             bytes: b"Subject: s\r\n\r\n".to_vec(),
+            signed_with: None,
         }
     }
 

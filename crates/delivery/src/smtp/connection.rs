@@ -20,7 +20,7 @@ use super::{
     Security, Shared,
     reply::{Refusal, Step, shortened},
 };
-use crate::transport::{Answer, Mail};
+use crate::transport::{Answer, Bounce, Mail};
 
 /// What came of a mail.
 #[derive(Debug)]
@@ -247,7 +247,7 @@ impl Connection {
             return Said::Answer(Answer::Permanent {
                 reason: "smtp.utf8",
                 detail: "the server takes no addresses with letters beyond ASCII (SMTPUTF8)".into(),
-                no_mailbox: false,
+                bounce: None,
             });
         }
         let size = if self.sized { format!(" SIZE={}", mail.bytes.len()) } else { String::new() };
@@ -340,7 +340,14 @@ impl Connection {
 
 fn answer_to(step: Step, refusal: Refusal) -> Answer {
     let Refusal { code, .. } = refusal;
-    let no_mailbox = step == Step::Rcpt && refusal.says_no_mailbox();
+    let bounce = match step {
+        Step::Rcpt if refusal.says_no_mailbox() => Some(Bounce::Hard),
+        // What is said of the recipient, or of a mailbox that is full (5.2.x), is about the address; other refusals of
+        // the content are about the mail.
+        Step::Rcpt if !refusal.detail.contains(" 5.7.") => Some(Bounce::Soft),
+        Step::Body if refusal.detail.contains(" 5.2.") => Some(Bounce::Soft),
+        _ => None,
+    };
     if !refusal.is_permanent() {
         return Answer::Temporary { reason: "smtp.4xx", detail: refusal.detail };
     }
@@ -353,5 +360,5 @@ fn answer_to(step: Step, refusal: Refusal) -> Answer {
             for_good: true,
         };
     }
-    Answer::Permanent { reason: "smtp.5xx", detail: refusal.detail, no_mailbox }
+    Answer::Permanent { reason: "smtp.5xx", detail: refusal.detail, bounce }
 }

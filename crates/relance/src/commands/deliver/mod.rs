@@ -15,11 +15,15 @@ use std::{
 
 use clap::ValueEnum;
 use delivery::{
-    Capture, Delivery, Links, Mailbox, Progress, Sender, Smtp, SmtpConfig, Summary, Transport, pace::Retries,
+    Capture, Channels, Delivery, Links, Mailbox, Progress, Sender, Smtp, SmtpConfig, Summary, Transport,
+    Webhooks, pace::Retries,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{Period, Problem, Timestamp, Zone};
-use storage::outbox::{MessageFilter, MessageState, OutboxStore};
+use storage::{
+    outbox::{MessageFilter, MessageState, OutboxStore},
+    settings::SettingsStore,
+};
 use storage_sqlite::Sqlite;
 
 use crate::context::{Common, Failure, SystemClock};
@@ -58,7 +62,7 @@ pub struct Args {
     /// The SMTP server: smtp://USER:PASSWORD@HOST:PORT?tls=required (see docs/delivery.md)
     #[arg(long, env = "RELANCE_SMTP", hide_env_values = true, value_name = "URL")]
     smtp: Option<String>,
-    /// The folder that mails are captured in
+    /// The folder that messages are captured in; with --transport smtp text messages and push alone
     #[arg(long, value_name = "FOLDER")]
     capture: Option<PathBuf>,
     /// Show pictures of this address from a folder (as seen from the capture folder) in captured pages
@@ -149,7 +153,12 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
                 }
                 None => delivery.sender.from.address.clone(),
             };
-            let transport = Arc::new(Smtp::new(config, return_path)?);
+            let setting = store.load_setting(delivery::webhook::SETTING.to_owned()).await?;
+            let transport = Arc::new(Channels {
+                email: Arc::new(Smtp::new(config, return_path)?),
+                mobile: args.capture.as_deref().map(captured).transpose()?.map(Arc::new),
+                webhooks: Some(Webhooks::new(setting.as_ref(), Arc::new(SystemClock))?),
+            });
             deliver(&store, &transport, &delivery, args, common).await
         }
         Kind::Capture => {
@@ -157,9 +166,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
                 return Err(missing("--capture", "the folder for mails is not given", "--capture FOLDER"));
             };
             let delivery = delivery(args, common, store.path(), kind)?;
-            let capture = Capture::new(folder).map_err(|error| {
-                Failure::Other(format!("{} cannot be written: {error}", folder.display()))
-            })?;
+            let capture = captured(folder)?;
             let capture = match args.capture_pictures.as_deref().map(|text| text.split_once('=')) {
                 None => capture,
                 Some(Some((url, path))) if !url.is_empty() => capture.showing(url, path),
@@ -176,6 +183,12 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
             Ok(code)
         }
     }
+}
+
+/// The folder that messages are captured in.
+fn captured(folder: &std::path::Path) -> Result<Capture, Failure> {
+    Capture::new(folder)
+        .map_err(|error| Failure::Other(format!("{} cannot be written: {error}", folder.display())))
 }
 
 fn missing(field: &str, message: &str, cure: &str) -> Failure {
