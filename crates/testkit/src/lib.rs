@@ -4,11 +4,13 @@
 pub mod conformance;
 mod fixture;
 
+pub use storage_sqlite::Sqlite;
+
 pub use fixture::{at, cart, contact, dated, event, order, product};
 
 use std::path::{Path, PathBuf};
 
-use storage_sqlite::{Options, Sqlite};
+use storage_sqlite::Options;
 use tempfile::TempDir;
 
 /// An empty database in a folder of its own, which goes when this goes.

@@ -18,14 +18,15 @@ pub(crate) fn is_in(
         Source::ExistingAndNew => true,
     };
     let excluded = |(slug, _): &(String, _)| member(slug).unwrap_or_default();
-    came && !audience.exclude.as_ref().is_some_and(excluded) && match &audience.who {
-        Who::All => true,
-        Who::WithEmail => contact.email.is_some(),
-        Who::WithoutEmail => contact.email.is_none(),
-        Who::WithPhone => contact.phone.is_some(),
-        Who::PushSubscribers => push > 0,
-        Who::Segment(slug) => member(slug).unwrap_or_default(),
-    }
+    came && !audience.exclude.as_ref().is_some_and(excluded)
+        && match &audience.who {
+            Who::All => true,
+            Who::WithEmail => contact.email.is_some(),
+            Who::WithoutEmail => contact.email.is_none(),
+            Who::WithPhone => contact.phone.is_some(),
+            Who::PushSubscribers => push > 0,
+            Who::Segment(slug) => member(slug).unwrap_or_default(),
+        }
 }
 
 /// Whether an event may make a newcomer of a contact in a journey without triggers: it came, or changed so that it

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use jiff::{ToSpan, civil};
 use journey::entry::{DateTrigger, On};
 use model::{Cart, Event, Product, ProductId, Slug, Timestamp, Value, Zone, event::kind};
-use serde::{Deserialize, Serialize};
 use roaring::RoaringTreemap;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use storage::{Result, Storage, live::NewWave, segments::IdRange};
 
@@ -221,7 +221,9 @@ pub async fn renew<S: Storage>(store: &S, book: &Book, now: Timestamp) -> Result
         store.load_contact_ids().await?
     } else if !carts.is_subset(&known) {
         let all: IdRange = 0..=i64::MAX;
-        let add = |ids: &mut RoaringTreemap, cart: &Cart| drop(ids.insert(cart.contact.0.unsigned_abs()));
+        let add = |ids: &mut RoaringTreemap, cart: &Cart| {
+            ids.insert(cart.contact.0.unsigned_abs());
+        };
         store.fold_open_carts(all, RoaringTreemap::new(), add).await?
     } else {
         RoaringTreemap::new()
