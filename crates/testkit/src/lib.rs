@@ -52,6 +52,15 @@ pub fn store() -> Store {
     Store { db, folder }
 }
 
+/// Opens a database that another process may have left behind.
+///
+/// # Panics
+/// When it cannot be opened.
+#[must_use]
+pub fn open(path: &Path) -> Sqlite {
+    Sqlite::open(path, Options::default()).expect("a database")
+}
+
 /// Runs a test's async part.
 ///
 /// # Panics
