@@ -23,6 +23,7 @@ pub mod graph;
 pub mod hear;
 pub mod nodes;
 pub mod run;
+pub mod schema;
 pub mod signal;
 pub mod trace;
 
