@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use journey::{Document, schema::schema};
+use journey::{Beside, Document, compile, schema::schema};
 use model::doc;
 use serde_json::Value as Json;
 
@@ -24,7 +24,10 @@ fn write() {
 #[test]
 fn the_file_is_current() {
     let file = fs::read_to_string(root().join("docs/journey.schema.json")).unwrap();
-    assert!(file == written(), "cargo test -p journey --test schema -- --ignored writes docs/journey.schema.json");
+    assert!(
+        file == written(),
+        "cargo test -p journey --test schema -- --ignored writes docs/journey.schema.json"
+    );
 }
 
 /// As much of JSON Schema as the file uses; what is wrong, by path.
@@ -50,7 +53,8 @@ fn wrong(at: &Json, rule: &Json, path: &str) -> Vec<String> {
     if !types.is_empty() && !types.iter().any(|word| is(word)) {
         return vec![format!("{path}: {at} is not {types:?}")];
     }
-    if rule["enum"].as_array().is_some_and(|words| !words.contains(at)) || rule.get("const").is_some_and(|c| c != at)
+    if rule["enum"].as_array().is_some_and(|words| !words.contains(at))
+        || rule.get("const").is_some_and(|c| c != at)
     {
         all.push(format!("{path}: {at} is not known"));
     }
@@ -115,9 +119,13 @@ fn every_example_fits_and_keeps_all_that_was_written() {
 fn mistakes_do_not_fit() {
     let sound = "journey: j\naudience: {who: all}\ntriggers: [{event: A, late: P1D}]\nnodes: {}\nlinks: []\n";
     fits(sound, "sound");
-    for (from, to) in
-        [("who: all", "who: al"), ("late", "lat"), ("P1D", "1D-"), ("links: []", "links: {}"), ("nodes: {}\n", "")]
-    {
+    for (from, to) in [
+        ("who: all", "who: al"),
+        ("late", "lat"),
+        ("P1D", "1D-"),
+        ("links: []", "links: {}"),
+        ("nodes: {}\n", ""),
+    ] {
         let tree = doc::parse(&sound.replace(from, to)).unwrap();
         let pattern = to == "1D-"; // patterns are left to editors
         assert!(pattern || !wrong(&tree.to_json(), &schema(), "").is_empty(), "{to}");
@@ -128,6 +136,15 @@ fn mistakes_do_not_fit() {
 #[test]
 fn fragments_of_the_documentation_are_read() {
     let text = fs::read_to_string(root().join("docs/journeys.md")).unwrap();
+    // What is said of nodes is not a part of the file.
+    let text = text.split("\n## Nodes").next().unwrap_or_default();
+    let fields = "fields: {birthday: {type: date}, last_cart: {type: text}}";
+    let beside = Beside {
+        fields: journey::fields::parse(fields, "fields.yaml").unwrap(),
+        segments: ["vip", "lost", "staff"].map(str::to_owned).into(),
+        ..Beside::default()
+    };
+    let node = "nodes: {a: {kind: set_field, field: last_cart, value: x}}\n";
     let mut count = 0;
     for fragment in text.split("```yaml\n").skip(1) {
         let fragment = fragment.split("```").next().unwrap_or_default();
@@ -135,14 +152,16 @@ fn fragments_of_the_documentation_are_read() {
         for (key, line) in [
             ("journey:", "journey: j\n"),
             ("audience:", "audience: {who: all}\n"),
-            ("nodes:", "nodes: {}\n"),
-            ("links:", "links: []\n"),
+            ("nodes:", node),
+            ("links:", "links: [{from: start, to: a}]\n"),
         ] {
             if !fragment.lines().any(|line| line.starts_with(key)) {
                 whole.push_str(line);
             }
         }
-        Document::parse(&whole, "docs/journeys.md").unwrap_or_else(|problems| panic!("{problems:#?}\n{whole}"));
+        let read = Document::parse(&whole, "docs/journeys.md");
+        read.and_then(|document| compile(&document, &beside))
+            .unwrap_or_else(|problems| panic!("{problems:#?}\n{whole}"));
         fits(&whole, fragment);
         count += 1;
     }

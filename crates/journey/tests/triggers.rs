@@ -97,7 +97,8 @@ fn kinds_of_triggers_in_full_and_short() {
     assert_eq!(on("{cart_abandoned: PT1H}"), on("{on: cart_abandoned, after: PT1H}"));
     let On::Date(date) = on("{date: birthday, days: -3, at: \"8:30\", every: year}") else { panic!() };
     assert_eq!((date.offset_days, date.minute, date.contact_zone, date.yearly), (-3, 510, true, true));
-    let On::Schedule(schedule) = on("{on: schedule, every: month, day: 31, at: \"10:00\", zone: Europe/Paris}")
+    let On::Schedule(schedule) =
+        on("{on: schedule, every: month, day: 31, at: \"10:00\", zone: Europe/Paris}")
     else {
         panic!()
     };
@@ -121,7 +122,8 @@ fn kinds_of_triggers_in_full_and_short() {
 
 #[test]
 fn reentry_and_windows() {
-    let reentry = |text: &str| check(&format!("{SOUND}reentry: {text}\n")).map(|(journey, _)| journey.reentry);
+    let reentry =
+        |text: &str| check(&format!("{SOUND}reentry: {text}\n")).map(|(journey, _)| journey.reentry);
     assert_eq!(reentry("{after: P30D}").unwrap(), Reentry::After(Period::days(30)));
     assert_eq!(reentry("per_key").unwrap(), Reentry::PerKey);
     assert_eq!(reentry("never").unwrap(), Reentry::Never);
@@ -157,7 +159,10 @@ fn what_is_wrong_is_named() {
         (with_trigger("{cart_abandoned: P91D}"), "journey.setting"),
         (with_trigger("{event: A, late: PT0S}"), "period.zero"),
         (with_trigger("{segment_entered: vip, key: trigger.segmnt}"), "journey.no_such_data"),
-        (with_trigger("{event: A, where: {ref: trigger.total, greater_than: 5, exactl: true}}"), "doc.unknown_key"),
+        (
+            with_trigger("{event: A, where: {ref: trigger.total, greater_than: 5, exactl: true}}"),
+            "doc.unknown_key",
+        ),
         (with("{segment_entered: lost}", "{on: schedule, every: day}"), "journey.unknown_word"),
         (with("share: 12.5", "share: 101"), "journey.goal_target"),
         (with("share: 12.5", "share: 50, count: 5"), "journey.goal_target"),
@@ -166,9 +171,15 @@ fn what_is_wrong_is_named() {
         (with(TRIGGER, &format!("{TRIGGER}, api")) + "reentry: per_key\n", "journey.no_key"),
         (with("{who: all}", "{segment: vip, exclude: vip}"), "journey.nobody_enters"),
         (with_trigger("{segment_exited: vip}").replace("who: all", "segment: vip"), "journey.nobody_enters"),
-        (with("{ref: trigger.order_id}", "{ref: run.key}").replace(", key: trigger.cart_id", ""), "journey.no_such_data"),
+        (
+            with("{ref: trigger.order_id}", "{ref: run.key}").replace(", key: trigger.cart_id", ""),
+            "journey.no_such_data",
+        ),
         (with("{ref: trigger.order_id}", "{ref: run.ky}"), "journey.no_such_data"),
-        (with("field: note, value", "field: n, value").replace("trigger.order_id", "trigger.points"), "journey.type"),
+        (
+            with("field: note, value", "field: n, value").replace("trigger.order_id", "trigger.points"),
+            "journey.type",
+        ),
         (
             with(TRIGGER, &format!("{TRIGGER}, {{segment_entered: vip, key: trigger.segment}}")),
             "journey.data_not_in_every_trigger",
@@ -180,7 +191,10 @@ fn what_is_wrong_is_named() {
         let problems = check(text).map(|_| ()).expect_err(text);
         let found: Vec<&str> = problems.iter().map(|problem| problem.code.as_ref()).collect();
         assert!(found.contains(code), "{code} not in {problems:#?}\n{text}");
-        assert!(problems.iter().any(|p| p.code == *code && p.place.is_some() && p.field.is_some()), "{problems:#?}");
+        assert!(
+            problems.iter().any(|p| p.code == *code && p.place.is_some() && p.field.is_some()),
+            "{problems:#?}"
+        );
     }
 }
 
@@ -194,9 +208,15 @@ fn what_cannot_be_meant_is_warned_of() {
         (with("{segment_entered: lost}", "Order Completed"), "journey.exit_is_trigger"),
         (with(TRIGGER, &format!("{TRIGGER}, {TRIGGER}")), "journey.said_twice"),
         (with_trigger("{date: birthday, every: year}") + "reentry: never\n", "journey.only_once"),
-        (with("{segment_entered: lost}", "{event: A, key: x}").replace(", key: trigger.cart_id", ""), "journey.no_key"),
+        (
+            with("{segment_entered: lost}", "{event: A, key: x}").replace(", key: trigger.cart_id", ""),
+            "journey.no_key",
+        ),
         (with("trigger.order_id", "trigger.ordr_id"), "journey.undeclared_data"),
-        (with("{field: country, is: France}", "{did_not: Page Viewed, within: P3Y}"), "journey.window_too_long"),
+        (
+            with("{field: country, is: France}", "{did_not: Page Viewed, within: P3Y}"),
+            "journey.window_too_long",
+        ),
     ];
     for (text, code) in warnings {
         assert!(check(text).is_ok(), "{:#?}\n{text}", check(text).map(|_| ()));
@@ -207,7 +227,10 @@ fn what_cannot_be_meant_is_warned_of() {
         with_trigger("{event: Loyalty Points Earned}"),
         with("{field: country, is: France}", "{did_not: Page Viewed, within: P2Y}"),
         with("{field: country, is: France}", "{did_not: Order Completed, within: P3Y}"),
-        with("{segment_entered: lost}", "{event: Order Completed, where: {ref: trigger.total, greater_than: 5}}"),
+        with(
+            "{segment_entered: lost}",
+            "{event: Order Completed, where: {ref: trigger.total, greater_than: 5}}",
+        ),
         with_trigger("{date: birthday, every: once}") + "reentry: never\n",
         with("field: note, value", "field: sum, value")
             .replace("trigger.order_id", "trigger.points")
@@ -253,11 +276,18 @@ fn hears(trigger: &str, event: &Event) -> bool {
 #[test]
 fn conditions_on_events() {
     let order = |total: serde_json::Value| {
-        event("Order Completed", &json!({"total": total, "shop": {"city": "Lyon"}, "lines": [{"n": 3}], "when": "2026-01-02T00:00:00Z"}))
+        event(
+            "Order Completed",
+            &json!({"total": total, "shop": {"city": "Lyon"}, "lines": [{"n": 3}], "when": "2026-01-02T00:00:00Z"}),
+        )
     };
-    let asked = |condition: &str, event: &Event| hears(&format!("{{event: Order Completed, where: {condition}}}"), event);
+    let asked = |condition: &str, event: &Event| {
+        hears(&format!("{{event: Order Completed, where: {condition}}}"), event)
+    };
     // The edge of seed 003: 50 and 50.01, as a number and as a text.
-    for (total, above) in [(json!(50), false), (json!(50.01), true), (json!("50.01"), true), (json!("x"), false)] {
+    for (total, above) in
+        [(json!(50), false), (json!(50.01), true), (json!("50.01"), true), (json!("x"), false)]
+    {
         assert_eq!(asked("{ref: trigger.total, greater_than: 50}", &order(total.clone())), above, "{total}");
     }
     let order = order(json!(60));
@@ -275,7 +305,8 @@ fn conditions_on_events() {
         assert_eq!(asked(condition, &order), holds, "{condition}");
     }
     assert!(!asked("{ref: trigger.total, is: 60}", &event("Order Refunded", &json!({"total": 60}))));
-    let moved = |to: &str| event("RFM Group Changed", &json!({"model": "classic-11", "from": "champions", "to": to}));
+    let moved =
+        |to: &str| event("RFM Group Changed", &json!({"model": "classic-11", "from": "champions", "to": to}));
     assert!(hears("{on: rfm_changed, from: champions, to: [lost]}", &moved("lost")));
     assert!(!hears("{rfm_changed: classic-11, to: [lost]}", &moved("at_risk")));
 }
@@ -295,7 +326,9 @@ fn keys_and_lateness() {
         received_at: Timestamp(5 + lateness),
         ..event("Order Completed", &json!({}))
     };
-    assert!(!trigger.is_late(&after(6 * Timestamp::HOUR - 1)) && trigger.is_late(&after(6 * Timestamp::HOUR)));
+    assert!(
+        !trigger.is_late(&after(6 * Timestamp::HOUR - 1)) && trigger.is_late(&after(6 * Timestamp::HOUR))
+    );
 }
 
 #[test]

@@ -17,6 +17,23 @@
 //! | `journey.type` | the types do not fit |
 //! | `journey.missing_variable` | a template's required variable is not mapped |
 //! | `journey.content_not_ready` | a template has mistakes of its own |
+//! | `journey.unknown_rfm_model`, `_rfm_group`, `journey.rfm_model` | an RFM trigger names what no model has |
+//! | `journey.data_not_in_every_trigger` | data of the trigger that one of several does not bring |
+//! | `journey.no_key` | `per_key` without a key, or a trigger without the key that others have |
+//! | `journey.nobody_enters` | the audience rules out whoever fires the trigger |
+//! | `journey.window` | `ends_at` is not after `starts_at` |
+//! | `journey.limit` | a limit that is no whole number above 0 |
+//! | `journey.no_sender`, `journey.message_not_before` | a wait for a message that no node sends, or not on every path |
+//! | `journey.unknown_event` (warning) | no event of this kind was seen |
+//! | `journey.undeclared_data` (warning) | a property that is spelled nearly as a known one |
+//! | `journey.newcomers_left_out` (warning) | triggers with `source: existing` |
+//! | `journey.only_once` (warning) | a recurring trigger with `reentry: never` |
+//! | `journey.exit_is_trigger` (warning) | what starts the journey also ends it |
+//! | `journey.never_heard` (warning) | a wait for an event at which contacts leave |
+//! | `journey.goal_without_target` (warning) | a goal without a target |
+//! | `journey.said_twice` (warning) | the same trigger or exit twice |
+//! | `journey.window_too_long` (warning) | a window further back than events are kept |
+//! | `journey.coupon_twice` (warning) | a path assigns two codes of one set |
 //! | `journey.no_branch` (warning) | an answer leads nowhere: those contacts stop |
 //! | `journey.dead_end` (warning) | a path ends in a node that only fetches data |
 //! | `journey.unguarded_products` (warning) | a message may go out without products |
