@@ -43,6 +43,12 @@ pub mod kind {
     pub const PRODUCT_ADDED: &str = "Product Added";
     /// A product was taken out of a cart.
     pub const PRODUCT_REMOVED: &str = "Product Removed";
+    /// Somebody logged in.
+    pub const SIGNED_IN: &str = "Signed In";
+    /// Somebody made an account.
+    pub const SIGNED_UP: &str = "Signed Up";
+    /// A form was sent; property `form`.
+    pub const FORM_SUBMITTED: &str = "Form Submitted";
     /// Products were searched.
     pub const PRODUCTS_SEARCHED: &str = "Products Searched";
     /// The cart was viewed.
@@ -117,6 +123,9 @@ pub mod kind {
         PRODUCT_VIEWED,
         PRODUCT_ADDED,
         PRODUCT_REMOVED,
+        SIGNED_IN,
+        SIGNED_UP,
+        FORM_SUBMITTED,
         PRODUCTS_SEARCHED,
         CART_VIEWED,
         CHECKOUT_STARTED,
