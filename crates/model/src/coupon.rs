@@ -398,3 +398,69 @@ fn next_day(at: Timestamp, zone: &Zone) -> Timestamp {
     let next = at.civil(zone).date().tomorrow().and_then(|day| day.to_zoned(zone.jiff().clone()));
     next.map_or(at, |day| Timestamp::from_jiff(day.timestamp()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(keys: &str) -> Result<CouponSet, Vec<String>> {
+        let zone = Zone::parse("Europe/Paris").unwrap();
+        CouponSet::parse(&format!("format: 1\n{keys}\n"), Some("spring"), &zone)
+            .map_err(|problems| problems.iter().map(|problem| problem.code.to_string()).collect())
+    }
+
+    #[test]
+    fn a_file_and_back() {
+        let set = read(
+            "kind: single_use\nname: {fr: Printemps}\nexpires_at: 2026-03-28\nvalid_for: P1M\nlow_stock: 5\npattern: \"S-{8}\"",
+        );
+        let set = set.unwrap();
+        assert_eq!((set.slug.as_str(), set.kind.clone()), ("spring", CouponKind::SingleUse));
+        let end = Timestamp::parse("2026-03-28T23:00:00Z", &Zone::UTC).unwrap();
+        assert_eq!(set.expires_at, Some(end), "its last day is over at midnight of the zone");
+        assert!(!set.is_over(end.plus(-1)) && set.is_over(end));
+        assert_eq!(set.expiry(end.plus_days(-2)), Some(end), "the set ends before the code");
+        let early = end.plus_days(-60);
+        assert_eq!(set.expiry(early), Some(Period::parse("P1M").unwrap().after(early)));
+        assert_eq!(CouponSet::from_json(&set.to_json()), Ok(set));
+    }
+
+    #[test]
+    fn mistakes_have_codes() {
+        for (keys, code) in [
+            ("kind: shared", "doc.missing"),
+            ("kind: shared\ncode: \"A B\"", "coupon.code_invalid"),
+            ("kind: single_use\ncode: A", "coupon.code"),
+            ("kind: shared\ncode: A\npattern: \"S-{8}\"", "coupon.pattern"),
+            ("kind: single_use\npattern: \"{8}{8}\"", "coupon.pattern"),
+            ("kind: single_use\nlimit: 1.5", "coupon.number"),
+            ("kind: single_use\nexpires_at: soon", "time.invalid"),
+            ("kind: single_use\nunknown: 1", "doc.unknown_key"),
+            ("coupons: A\nkind: single_use", "slug.invalid"),
+        ] {
+            let found = read(keys).unwrap_err();
+            assert!(found.iter().any(|found| found == code), "{keys}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn limits_at_the_edge_and_one_past_it() {
+        let limit = |n: u64| read(&format!("kind: single_use\nlimit: {n}")).is_ok();
+        assert!(limit(1) && limit(CouponSet::CODES_MAX));
+        assert!(!limit(0) && !limit(CouponSet::CODES_MAX + 1));
+        let random = |n: usize| Pattern::parse(&format!("{{{n}}}")).is_ok();
+        assert!(random(Pattern::RANDOM_MIN) && random(Pattern::RANDOM_MAX));
+        assert!(!random(Pattern::RANDOM_MIN - 1) && !random(Pattern::RANDOM_MAX + 1));
+        let code = |n: usize| check_code(&"é".repeat(n)).is_ok();
+        assert!(code(CouponSet::CODE_LEN_MAX) && !code(CouponSet::CODE_LEN_MAX + 1));
+        let long = |n: usize| Pattern::parse(&format!("{}{{6}}", "x".repeat(n))).is_ok();
+        assert!(long(CouponSet::CODE_LEN_MAX - 6) && !long(CouponSet::CODE_LEN_MAX - 5));
+    }
+
+    #[test]
+    fn generated_codes_are_of_the_alphabet() {
+        let pattern = Pattern::parse("A-{6}-Z").unwrap();
+        assert_eq!(pattern.code(&[0, 31, 32, 63, 64, 255]), "A-2Z2Z2Z-Z");
+        assert_eq!(pattern.to_string(), "A-{6}-Z");
+    }
+}
