@@ -38,6 +38,9 @@ impl Run {
         moved.answers = super::Answers::default();
         moved.visits = self.visits.iter().filter_map(|(node, n)| Some((number(*node)?, *n))).collect();
         moved.sent = self.sent.iter().filter_map(|(node, id)| Some((number(*node)?, *id))).collect();
+        let notes = self.notes.iter();
+        moved.notes =
+            notes.filter_map(|(node, as_, by)| Some((number(*node)?, *as_, number(*by)?))).collect();
         moved.done = super::Effects::default();
         Some(moved)
     }

@@ -153,6 +153,17 @@ impl<'a> Ride<'a> {
         self
     }
 
+    /// Goes on in another version.
+    pub fn move_to(&mut self, to: &'a Journey) {
+        let Some(run) = self.take() else { return };
+        let moved = run.moved(run.entry().ordinal, self.journey, to);
+        self.journey = to;
+        self.effects = Effects::default();
+        if let Some(run) = moved {
+            self.put_away(run);
+        }
+    }
+
     /// Stays as these bytes say.
     pub fn take_up(&mut self, kept: Vec<u8>) {
         self.kept = Some(kept);

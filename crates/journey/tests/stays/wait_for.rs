@@ -313,3 +313,20 @@ fn planted_errors() {
         .replace("from: w, to: met", "from: met, to: w}\n  - {from: w, to: met");
     assert_eq!(check(&text).unwrap_err()[0].code, "journey.loop");
 }
+
+#[test]
+fn what_was_done_with_a_message_goes_along_into_another_version() {
+    let text = mailing("message: mail, is: opened, limit: P1D");
+    let (journey, shop) = (compiled(&text), shop());
+    let newer = compiled(
+        &text
+            .replace("  mail:", "  first: {kind: goal}\n  mail:")
+            .replace("{from: start, to: mail}", "{from: start, to: first}\n  - {from: first, to: mail}"),
+    );
+    let mut ride = riding(&journey, &shop);
+    let id = ride.message_id(0);
+    assert!(ride.happens("Email Opened", &json!({"message_id": id})));
+    ride.move_to(&newer);
+    ride.until(now().plus(Timestamp::HOUR));
+    assert_eq!(ride.told(), "hour: always → w: yes (already) → met: always");
+}
