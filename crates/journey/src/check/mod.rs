@@ -38,6 +38,13 @@
 //! | `journey.dead_end` (warning) | a path ends in a node that only fetches data |
 //! | `journey.unguarded_products` (warning) | a message may go out without products |
 //! | `journey.message_twice` (warning) | a contact may get the same message twice in one run |
+//! | `journey.wait`, `journey.wait_for`, `journey.time_of_day` | what a node waits for cannot be meant |
+//! | `journey.wait_too_long` | a wait or a limit is longer than is possible |
+//! | `journey.branch`, `journey.branches`, `journey.share` | names, number or shares of branches |
+//! | `journey.ab_test` | level or sample of a test |
+//! | `journey.no_sender` | a message is waited for of a node that sends none |
+//! | `journey.unknown_journey` (warning) | contacts go on to a journey that does not exist yet |
+//! | `journey.before_holdout` (warning) | a message could go out before the holdout group is drawn |
 
 mod events;
 mod flow;
