@@ -405,3 +405,27 @@ fn a_night_moves_groups_and_segments_and_a_build_takes_in_what_happens_meanwhile
         assert_eq!(runs.len(), 2, "one run a night, whatever was given up");
     });
 }
+
+#[test]
+fn a_file_of_the_past_is_taken_in_when_its_contact_is_asked_again() {
+    block_on(async {
+        let mut now = at("2026-03-05 10:00:00");
+        let conditions =
+            ["{did: Product Viewed, count: {at_least: 3}}", "{did: Order Completed, count: {at_least: 2}}"];
+        let mut house = House::new(&conditions, now).await;
+        let mut chance = Chance(2);
+        for live in [true, false, true] {
+            now = now.plus(Timestamp::HOUR);
+            let mut batch = ImportBatch::new(now);
+            batch.live = live;
+            for n in 0..CONTACTS {
+                let who = format!("c{n}");
+                batch.events.push(event(&who, "Product Viewed", now.plus(-9), "product_id", "A"));
+                order(&mut batch, &format!("p{n}-{now}"), &who, now.plus(-8), &[("A", 1, 10)]);
+            }
+            house.store.import(batch).await.unwrap();
+            house.inputs(&mut chance, 5, now).await;
+        }
+        house.check(now, "after the file").await;
+    });
+}

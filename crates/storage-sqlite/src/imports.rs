@@ -95,6 +95,11 @@ fn run(
     work.take_refunds(refunds)?;
     work.take_carts(carts)?;
     work.take_events(events)?;
+    if work.queue.is_none() {
+        // No input tells the engine of it, so what it keeps of these histories is built again when it is needed.
+        let of_orders = work.totals.contacts();
+        crate::segments::forget_states(connection, work.contacts.values().copied().chain(of_orders))?;
+    }
     work.totals.write(connection)?;
     work.tell_redeemed()?;
     work.days.write(connection)?;

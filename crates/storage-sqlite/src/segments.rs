@@ -397,6 +397,23 @@ fn commit(connection: &Connection, new: &NewMembers) -> Result<Moved> {
     Ok(moved)
 }
 
+/// Drops what is kept of these contacts' histories.
+pub(crate) fn forget_states(
+    connection: &Connection,
+    contacts: impl Iterator<Item = ContactId>,
+) -> Result<()> {
+    let kept: bool = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM segment_states)")
+        .and_then(|mut query| query.query_row([], |row| row.get(0)))
+        .map_err(driver)?;
+    if kept {
+        for contact in contacts {
+            run(connection, "DELETE FROM segment_states WHERE contact_id = ?1", [contact.0])?;
+        }
+    }
+    Ok(())
+}
+
 fn run(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> Result<()> {
     connection.prepare_cached(sql).map_err(driver)?.execute(parameters).map_err(driver)?;
     Ok(())

@@ -380,6 +380,11 @@ impl TotalsDeltas {
         *change = (change.0.min(at.0), change.1.max(at.0), change.2 + 1, change.3.saturating_add(net));
     }
 
+    /// Whose orders changed.
+    pub(super) fn contacts(&self) -> impl Iterator<Item = ContactId> + '_ {
+        self.changes.keys().chain(&self.again).copied()
+    }
+
     fn spent(&mut self, contact: ContactId, change: i64) {
         let entry = self.changes.entry(contact).or_insert((i64::MAX, i64::MIN, 0, 0));
         entry.3 = entry.3.saturating_add(change);
