@@ -92,8 +92,12 @@ impl LifeStore for Sqlite {
         self.read(move |connection| {
             connection
                 .prepare_cached(
-                    "SELECT 1 FROM outbox INDEXED BY outbox_open
-                     WHERE state <= 3 AND send_id IN (SELECT send_id FROM send_points WHERE run = ?1) LIMIT 1",
+                    "SELECT 1 FROM outbox INDEXED BY outbox_due
+                     WHERE state = 1 AND send_id IN (SELECT send_id FROM send_points WHERE run = ?1)
+                     UNION ALL
+                     SELECT 1 FROM outbox INDEXED BY outbox_leases
+                     WHERE state IN (2, 3) AND send_id IN (SELECT send_id FROM send_points WHERE run = ?1)
+                     LIMIT 1",
                 )
                 .and_then(|mut query| query.exists([run]))
                 .map_err(driver)
@@ -342,7 +346,7 @@ fn cancel(transaction: &Transaction<'_>, run: i64, at: Timestamp, limit: usize) 
     let cancelled = transaction
         .prepare_cached(
             "UPDATE outbox SET state = ?2, at = ?3, reason = ?4, detail = 'the journey was stopped'
-             WHERE seq IN (SELECT seq FROM outbox INDEXED BY outbox_open WHERE state = 1
+             WHERE seq IN (SELECT seq FROM outbox INDEXED BY outbox_due WHERE state = 1
                AND send_id IN (SELECT send_id FROM send_points WHERE run = ?1) LIMIT ?5)",
         )
         .and_then(|mut update| {

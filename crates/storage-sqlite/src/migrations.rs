@@ -19,7 +19,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0007_live.sql"),
     include_str!("../migrations/0008_coupons.sql"),
     include_str!("../migrations/0009_sending.sql"),
-    include_str!("../migrations/0009_lives.sql"),
+    include_str!("../migrations/0010_lives.sql"),
     include_str!("../migrations/0011_interest.sql"),
 ];
 

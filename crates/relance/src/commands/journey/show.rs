@@ -93,7 +93,7 @@ pub(super) fn counts(
             line.outcome.to_owned(),
             reason.or_else(|| line.left.map(|why| why.word().to_owned())).unwrap_or_default(),
             line.contacts.to_string(),
-            if line.outcome == WAITING {
+            if line.outcome == WAITING || line.left.is_some() {
                 String::new()
             } else {
                 leads_to(journey, &line.to, line.no_branch, lang, format)
