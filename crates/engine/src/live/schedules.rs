@@ -21,9 +21,8 @@ const fn anchor() -> civil::Date {
     civil::date(1970, 1, 5)
 }
 
-/// The first occurrence after `after` (exclusive), counted from `since`: the day on which the journey was published. None
-/// when there is none (a day 30 of February by an interval of twelve months is its last day, so there always is one but
-/// for an empty schedule).
+/// The first occurrence after `after` (exclusive), counted from `since`: the day on which the journey began. None when no day
+/// of the next hundred years fits (every 7 days, on Mondays, begun on a Sunday).
 #[must_use]
 pub fn next(schedule: &Schedule, zone: &Zone, since: Timestamp, after: Timestamp) -> Option<Timestamp> {
     let zone = schedule.zone.as_ref().unwrap_or(zone);
@@ -341,7 +340,8 @@ mod tests {
             since in 0_i64..20_000, ask in 0_i64..2_000,
         ) {
             // Days of the week beside a day of the month may take years to meet: left out here.
-            let weekdays = if every == Every::Month { Vec::new() } else { weekdays };
+            // So do they beside every so many days, or never (every 7 days on Mondays, begun on a Sunday).
+            let weekdays = if every == Every::Week { weekdays } else { Vec::new() };
             let schedule = Schedule { every, interval, weekdays, month_day, minute, zone: None };
             let zone = Zone::parse("Europe/Paris").unwrap();
             let since = Timestamp(since * Timestamp::DAY);
