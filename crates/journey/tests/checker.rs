@@ -313,3 +313,16 @@ fn the_example_is_sound() {
     assert_eq!(next("medium", 1), ["low"]);
     assert_eq!(next("low", 1), [""; 0]);
 }
+
+#[test]
+fn a_wait_for_a_message_comes_after_it_on_every_path() {
+    let waits = with("stop: {kind: end}", "stop: {kind: wait_for, message: mail, is: opened, limit: P1D}");
+    let codes = |text: &str| -> Vec<String> {
+        let problems = check(text).map_or_else(|problems| problems, |(_, warnings)| warnings);
+        problems.iter().map(|problem| problem.code.to_string()).collect()
+    };
+    let code = "journey.message_not_before".to_owned();
+    assert!(codes(&format!("{waits}  - {{from: mail, to: stop}}\n")).contains(&code));
+    let after = waits.replace("to: stop,", "to: mail,") + "  - {from: mail, to: stop}\n";
+    assert!(!codes(&after).contains(&code), "{:?}", codes(&after));
+}

@@ -371,3 +371,36 @@ fn data_of_events() {
     let name = signal::datum(&viewed, &["product".into(), "name".into()], &catalogue);
     assert_eq!(name, Some(journey::Datum::Value(Value::Text("Mug".into()))));
 }
+
+/// What only the graph shows: codes and waits on one path.
+#[test]
+fn coupons_and_waits_on_a_path() {
+    let beside = Beside { coupons: vec!["welcome".into(), "other".into()], ..beside() };
+    let codes = |text: &str| -> Vec<String> {
+        let read = Document::parse(text, "j.yaml").and_then(|document| compile(&document, &beside));
+        let problems = read.map_or_else(|problems| problems, |(_, warnings)| warnings);
+        problems.iter().map(|problem| problem.code.to_string()).collect()
+    };
+    let two = |second: &str| {
+        format!(
+            "journey: j\naudience: {{who: all}}\nnodes:\n  a: {{kind: assign_coupon, set: welcome}}\n  b: {{kind: assign_coupon, set: {second}}}\nlinks: [{{from: start, to: a}}, {{from: a, to: b}}]\n"
+        )
+    };
+    let twice = "journey.coupon_twice".to_owned();
+    assert!(codes(&two("welcome")).contains(&twice), "{:?}", codes(&two("welcome")));
+    assert!(!codes(&two("other")).contains(&twice));
+    let waits = |exit: &str| {
+        format!(
+            "journey: j\naudience: {{who: all}}\nexit: [{exit}]\nnodes:\n  w: {{kind: wait_for, event: Order Completed, limit: P1D}}\n  n: {{kind: set_field, field: note, value: x}}\nlinks: [{{from: start, to: w}}, {{from: w, to: n}}]\n"
+        )
+    };
+    let unheard = "journey.never_heard".to_owned();
+    assert!(codes(&waits("Order Completed")).contains(&unheard), "{:?}", codes(&waits("Order Completed")));
+    assert!(
+        !codes(&waits("{event: Order Completed, where: {ref: trigger.total, at_least: 5}}"))
+            .contains(&unheard)
+    );
+    // A wait for a message that one path does not send. (The template is missing too; the graph is looked at after that.)
+    let message = "journey: j\naudience: {who: all}\nnodes:\n  w: {kind: wait_for, message: n, is: opened, limit: P1D}\n  n: {kind: set_field, field: note, value: x}\nlinks: [{from: start, to: n}, {from: n, to: w}]\n";
+    assert!(codes(message).contains(&"journey.no_sender".to_owned()), "{:?}", codes(message));
+}

@@ -53,7 +53,7 @@ pub(super) fn bind(document: &Document, binder: &mut Binder<'_>) -> Live {
         listener(binder, &RawListener { properties, ..raw.clone() }, None)
     };
     let triggers = raw.triggers.iter().filter_map(|raw| bind_one(binder, raw)).collect();
-    let exit = |binder: &mut Binder<'_>, raw: &RawListener| listener(binder, raw, Some(RunTable { keyed }));
+    let exit = |binder: &mut Binder<'_>, raw: &RawListener| listener(binder, raw, Some(&RunTable { keyed }));
     let exits = raw.exits.iter().filter_map(|raw| exit(binder, raw)).collect();
     let goal = raw.goal.as_ref().and_then(|raw| {
         let RawGoal { listener, share, count, within } = raw;
@@ -111,7 +111,7 @@ fn declarations(triggers: &[RawListener], binder: &mut Binder<'_>) -> Declared {
 }
 
 /// Binds a trigger, or with what is known of the run an exit or a goal.
-fn listener(binder: &mut Binder<'_>, raw: &RawListener, run: Option<RunTable>) -> Option<Listener> {
+fn listener(binder: &mut Binder<'_>, raw: &RawListener, run: Option<&RunTable>) -> Option<Listener> {
     let on = on(binder, raw)?;
     let source = Source {
         kind: on.event_kind().to_owned(),
@@ -123,7 +123,7 @@ fn listener(binder: &mut Binder<'_>, raw: &RawListener, run: Option<RunTable>) -
     let condition = match &raw.condition {
         None => None,
         Some((node, field)) => {
-            let inner = run.as_ref().map(|run| run as &dyn segment::Refs);
+            let inner = run.map(|run| run as &dyn segment::Refs);
             let table = EventTable { events: &events, inner, root: "trigger" };
             let read = names::parse(binder.beside(), node, field, Scope::Profile, &table);
             let condition = binder.kept(read)?;
