@@ -185,6 +185,8 @@ fn wrong_right_sides_are_named() {
         ("{did: X, count: {is: 1}, last: {before: today}}", "condition.mixed"),
         ("{did: Order Completed, sum: totl, is: 1}", "order.unknown_property"),
         ("{did: X, where: {property: a, is: {ref: contact.country}}}", "ref.not_here"),
+        ("{did: X, since: {ref: contact.created_at}}", "ref.not_here"),
+        ("{cart: {id: {is: {ref: run.key}}}}", "ref.not_here"),
         ("{did: X, since: 2026-02-01, until: 2026-01-01}", "condition.order"),
         ("{cart: {state: abandonned}}", "cart.unknown_state"),
         ("{all: []}", "condition.empty"),

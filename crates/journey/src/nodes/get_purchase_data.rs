@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use model::{ProductId, Value, event::kind};
+use model::{Product, ProductId, Value, event::kind};
 use recommend::{Catalogue, Order as ProductOrder};
 
 use super::{
@@ -94,11 +94,8 @@ impl GetPurchaseData {
                 None => all.push((*id, *quantity)),
             }
         }
-        all.retain(|(id, _)| {
-            catalogue
-                .product(*id)
-                .is_some_and(|product| !product.service && !(self.exclude_blacklisted && product.blacklisted))
-        });
+        let hidden = |product: &Product| product.service || (self.exclude_blacklisted && product.blacklisted);
+        all.retain(|(id, _)| catalogue.product(*id).is_some_and(|product| !hidden(product)));
         if let Some(key) = self.order.ranking() {
             let ranking = catalogue.ranking(key);
             all.sort_by_key(|(id, quantity)| (catalogue.place(&ranking, *id), Reverse(*quantity)));

@@ -17,8 +17,11 @@ pub static KIND: Kind = Kind {
     read,
 };
 
+/// What happened to messages of one channel, by word, with the kind of its events.
+type Happenings = [(&'static str, Option<&'static str>); 3];
+
 /// What happened to a message, by its channel; none: that cannot be known of such a message.
-const KINDS: [(&str, [(&str, Option<&str>); 3]); 3] = [
+const KINDS: [(&str, Happenings); 3] = [
     (
         "email",
         [
