@@ -2,13 +2,16 @@
 //! object. Yardsticks run beside it in the same run from `bench/compare/`.
 
 pub mod campaign;
+pub mod events;
 pub mod import;
+mod living;
 pub mod measure;
 pub mod recommend;
 pub mod render;
 pub mod rfm;
 pub mod segment;
 pub mod smtp;
+pub mod steps;
 pub mod synthetic;
 
 use std::path::PathBuf;

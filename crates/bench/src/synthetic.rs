@@ -196,7 +196,7 @@ pub fn next_day(shape: &Shape) -> Vec<ImportBatch> {
     batches
 }
 
-fn contact_name(id: u64) -> String {
+pub(crate) fn contact_name(id: u64) -> String {
     format!("c{id:09}")
 }
 

@@ -224,6 +224,15 @@ impl<S: Storage> Batch<'_, S> {
             let loaded = self.store.load_alarms(ids.clone()).await?;
             alarms = ids.iter().copied().zip(loaded).collect();
         }
+        // Most of what happens concerns nobody who is inside and starts nothing: their profiles stay where they are.
+        if enters.is_none() {
+            agendas.retain(|contact, (agenda, rang)| {
+                *rang
+                    || inside.contains_key(contact)
+                    || agenda.iter().any(|happening| self.may_matter(&happening.event))
+            });
+        }
+        let ids: Vec<ContactId> = agendas.keys().copied().collect();
         let wanted = load::Wanted { reads: self.reads(), horizon: self.ground.sending.horizon() };
         let people = load::people(self.store, &ids, wanted, self.now).await?;
         let mut past = self.past(&agendas).await?;
@@ -257,6 +266,28 @@ impl<S: Storage> Batch<'_, S> {
             actors.push(actor);
         }
         Ok(actors)
+    }
+
+    /// Whether an event may matter to a contact who is inside nothing: by starting a journey, or for its timers.
+    fn may_matter(&self, event: &Event) -> bool {
+        match event.kind.as_str() {
+            lives::AUDIENCE | lives::HELD | timers::TIMERS_CHECKED => return true,
+            kind::CART_UPDATED | kind::ORDER_COMPLETED
+                if !timers::abandoned_after(&self.ground.book).is_empty() =>
+            {
+                return true;
+            }
+            kind::CONTACT_CREATED | kind::CONTACT_UPDATED if timers::has_dates(&self.ground.book) => return true,
+            _ => {}
+        }
+        self.ground.book.journeys.iter().any(|live| {
+            let journey = &live.rules.journey;
+            if journey.triggers.is_empty() {
+                super::enter::joins(&journey.audience, event)
+            } else {
+                journey.starters(&event.kind).any(|(_, listener)| listener.on.means(event))
+            }
+        })
     }
 
     /// What all journeys at work read of a contact.

@@ -41,6 +41,10 @@ pub enum Name {
     Render,
     /// The campaign of examples/s0 to committed outbox rows
     Campaign,
+    /// Events to their consequences: three segments, a waiting journey, bases of growing size
+    Events,
+    /// Waits of a million contacts that end at the same instant; a restart meanwhile
+    Steps,
     /// Handing mails over to an SMTP sink
     Smtp,
 }
@@ -59,6 +63,8 @@ pub async fn run(args: &Args, _: &Common) -> Result<ExitCode, Failure> {
         Name::Recommend => bench::recommend::run(&plan).await,
         Name::Render => bench::render::run(&plan).await,
         Name::Campaign => bench::campaign::run(&plan).await,
+        Name::Events => bench::events::run(&plan).await,
+        Name::Steps => bench::steps::run(&plan).await,
         Name::Smtp => bench::smtp::run(&plan).await,
     };
     let report = measured.map_err(Failure::Other)?;
