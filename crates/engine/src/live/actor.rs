@@ -244,27 +244,30 @@ impl Actor {
             if let Some(live) = self.enters.take() {
                 self.stays_out = !self.begin(&live, String::new(), None, scene);
             } else if let Some(happening) = self.agenda.pop_front() {
+                // Stays whose time was over before this arrived end first, and what follows from that.
+                let just_before = happening.event.received_at.min(scene.now).plus(-1);
+                if self.ring(just_before) {
+                    self.agenda.push_front(happening);
+                    continue;
+                }
                 self.take_note(&happening.event, scene);
             } else if self.rang {
                 self.rang = false;
-                self.ring(scene.now, scene);
+                self.ring(scene.now);
             } else {
                 return None;
             }
         }
     }
 
-    /// One thing that happened: stays whose time was over before it arrived end first, then those that hear it, then
-    /// journeys begin that it starts.
+    /// One thing that happened: stays end that hear it, then journeys begin that it starts.
     fn take_note(&mut self, event: &Arc<Event>, scene: &Scene<'_>) {
         self.set_timers(event, scene);
-        let just_before = event.received_at.min(scene.now).plus(-1);
         for place in 0..self.inside.len() {
             let live = Arc::clone(&self.inside[place].journey);
             let world = scene.world(&live);
             let inside = &mut self.inside[place];
             inside.run.lend(std::mem::take(&mut self.person));
-            let rang = inside.run.ring(just_before);
             let released = event.kind == super::RESUMED && inside.run.release(&live.rules.journey);
             let heard = inside.run.hear(event, &world);
             self.person = inside.run.give_back();
@@ -274,7 +277,7 @@ impl Actor {
                 let inside = &mut self.inside[place];
                 inside.touched |= inside.run.reach_goal(event.at);
             }
-            if rang || released || heard {
+            if released || heard {
                 self.ready.push_back(place);
             }
         }
@@ -417,13 +420,15 @@ impl Actor {
         Some(listener.key_of(event).unwrap_or_default())
     }
 
-    fn ring(&mut self, now: Timestamp, scene: &Scene<'_>) {
-        let _ = scene;
+    /// Ends the stays whose time is over at an instant; whether there were any.
+    fn ring(&mut self, now: Timestamp) -> bool {
+        let before = self.ready.len();
         for (place, inside) in self.inside.iter_mut().enumerate() {
             if inside.run.ring(now) {
                 self.ready.push_back(place);
             }
         }
+        self.ready.len() > before
     }
 
     /// Timers that rang become events, before what else happened: they were due before.

@@ -277,7 +277,9 @@ impl<S: Storage> Batch<'_, S> {
             {
                 return true;
             }
-            kind::CONTACT_CREATED | kind::CONTACT_UPDATED if timers::has_dates(&self.ground.book) => return true,
+            kind::CONTACT_CREATED | kind::CONTACT_UPDATED if timers::has_dates(&self.ground.book) => {
+                return true;
+            }
             _ => {}
         }
         self.ground.book.journeys.iter().any(|live| {

@@ -22,7 +22,7 @@ use super::{
     coupons::Coupons,
     lives,
     nightly::Jobs,
-    schedules,
+    products, schedules,
     step::{self, Stepped, Work},
     timers,
     watch::{Seen, Watch},
@@ -247,6 +247,7 @@ impl<S: Storage> Engine<S> {
             worked.jobs += 1;
         } else if now.since(self.shelf_at).abs() >= SHELF_MAX {
             self.ground.shelf = Arc::new(shelf(&self.store, &self.ground.book, now).await?);
+            self.watch.reload_catalogue(&self.store).await?;
             self.shelf_at = now;
         }
         Ok(())
@@ -262,10 +263,15 @@ impl<S: Storage> Engine<S> {
                 return Ok(());
             }
             let seen = self.watch.see(&self.store, &self.ground, &inputs, now).await?;
+            let mut products = products::concerned(&self.store, &self.ground, &inputs, now).await?;
             let done = Done::Inputs(inputs.iter().map(|input| input.no).collect());
             let happened = inputs.into_iter().map(|Input { event, causes, .. }| (event, causes)).collect();
-            let work = Work { happened, ..Work::default() };
-            worked.took(self.step(&work, seen, done, now).await?);
+            let work = Work { happened, waves: std::mem::take(&mut products.waves), ..Work::default() };
+            let stepped = self.step(&work, seen, done, now).await?;
+            if stepped.is_some() {
+                products.committed(&self.store).await?;
+            }
+            worked.took(stepped);
             worked.inputs += taken as u64;
             if taken < INPUTS {
                 return Ok(());
@@ -319,8 +325,9 @@ impl<S: Storage> Engine<S> {
         let chunk: Vec<ContactId> =
             contacts.iter().skip(done).take(WAVE).map(|id| ContactId(id.cast_signed())).collect();
         let to = chunk.last().copied().unwrap_or(ContactId(i64::MAX));
-        let happened =
-            chunk.iter().map(|contact| (Event { contact: *contact, ..event.clone() }, causes)).collect();
+        // Who has left the segment again since the wave began has not entered it.
+        let meant = chunk.iter().filter(|contact| self.watch.still_stands(&event, **contact));
+        let happened = meant.map(|contact| (Event { contact: *contact, ..event.clone() }, causes)).collect();
         let done = Done::Wave { no, from: checkpoint, to };
         let work = Work { happened, ..Work::default() };
         worked.took(self.step(&work, Seen::default(), done, now).await?);
