@@ -171,8 +171,8 @@ impl Extra {
         let (family, rest) = name.split_once('.')?;
         match (kind, family) {
             (Kind::Contacts, "fields") => Slug::parse(rest).ok().map(Self::Custom),
-            (Kind::Contacts, "consent") => Slug::parse(rest).ok().map(Self::Consent),
-            (Kind::Contacts, "consent_at") => Slug::parse(rest).ok().map(Self::ConsentAt),
+            (Kind::Contacts, "consent") => Slug::purpose(rest).ok().map(Self::Consent),
+            (Kind::Contacts, "consent_at") => Slug::purpose(rest).ok().map(Self::ConsentAt),
             (Kind::Orders, "contact") => {
                 CONTACT_OF_ORDER.iter().position(|known| *known == rest).map(Self::OfContact)
             }

@@ -195,7 +195,7 @@ impl World {
         let rows = self.store.list_messages(MessageFilter::default(), 0, 1_000).await.unwrap();
         let word = |row: &storage::outbox::MessageRow| {
             let reason = row.reason.clone().unwrap_or_default();
-            let due = (row.state == MessageState::Waiting).then(|| row.at.to_string()).unwrap_or_default();
+            let due = if row.state == MessageState::Waiting { row.at.to_string() } else { String::new() };
             format!("{} {reason} {due}", row.state.word()).trim().to_owned()
         };
         rows.iter().map(word).collect()

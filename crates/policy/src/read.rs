@@ -32,6 +32,13 @@ impl SendingRules {
     /// `sending.too_many`, `sending.topics`, `slug.invalid`, `period.invalid`, `zone.unknown`.
     pub fn parse(text: &str) -> Result<Self, Problems> {
         let root = doc::parse(text).map_err(|problem| vec![problem])?;
+        // A file that was stored as a text.
+        if let Some(text) = root.text() {
+            return match doc::parse(text) {
+                Ok(inner) if inner.text().is_none() => Self::parse(text),
+                _ => Err(vec![root.problem("doc.type", "expected a mapping, found a text")]),
+            };
+        }
         if root.data == doc::Data::Null {
             return Ok(Self::default());
         }
@@ -420,7 +427,7 @@ fn weekdays(node: &Node, field: &str) -> Read<Vec<usize>> {
         _ => {}
     }
     let known = |name: &&str| word.len() >= 3 && name.starts_with(word.to_ascii_lowercase().as_str());
-    WEEKDAYS.iter().position(|name| known(name)).map(|day| vec![day]).ok_or_else(|| {
+    WEEKDAYS.iter().position(known).map(|day| vec![day]).ok_or_else(|| {
         node.problem("sending.hours", format!("`{word}` is no day of the week"))
             .field(field)
             .suggest(&word, WEEKDAYS)

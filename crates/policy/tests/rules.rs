@@ -364,6 +364,14 @@ fn limits_say_how_many_more_and_when_again() {
 }
 
 #[test]
+fn a_file_may_be_stored_as_a_text() {
+    let text = "{\"caps\": [{\"most\": 1, \"within\": \"P1D\"}]}";
+    let stored = format!("\"{}\"", text.replace('"', "\\\""));
+    assert_eq!(SendingRules::parse(&stored), SendingRules::parse(text));
+    assert_eq!(SendingRules::parse("nonsense").unwrap_err()[0].code, "doc.type");
+}
+
+#[test]
 fn names_what_is_wrong() {
     let hours = |n: usize| format!("quiet_hours: [{{dates: [2026-11-01/2026-11-{n:02}]}}]");
     let many = |n: usize| format!("caps: [{}]", "{most: 1, within: P1D},".repeat(n).trim_end_matches(','));

@@ -489,7 +489,7 @@ impl OutboxStore for Sqlite {
         at: Timestamp,
         properties: serde_json::Map<String, serde_json::Value>,
     ) -> Result<Option<ContactId>> {
-        self.write(Urgency::Urgent, move |tx| happenings::interaction(tx, message, kind, at, properties))
+        self.write(Urgency::Urgent, move |tx| happenings::interaction(tx, message, &kind, at, properties))
             .await
     }
 

@@ -233,7 +233,8 @@ impl<S: Storage> Batch<'_, S> {
             });
         }
         let ids: Vec<ContactId> = agendas.keys().copied().collect();
-        let wanted = load::Wanted { reads: self.reads(), horizon: self.ground.sending.horizon() };
+        let reads = self.reads();
+        let wanted = load::Wanted { reads, horizon: self.ground.sending.horizon().max(reads.sends_back) };
         let people = load::people(self.store, &ids, wanted, self.now).await?;
         let mut past = self.past(&agendas).await?;
         if let Some(Enters { journey, again: true, .. }) = enters {
@@ -301,6 +302,7 @@ impl<S: Storage> Batch<'_, S> {
             all.rfm |= reads.rfm;
             all.suppressions |= reads.suppressions;
             all.sends |= reads.sends;
+            all.sends_back = all.sends_back.max(reads.sends_back);
             all.push |= reads.push;
         }
         all

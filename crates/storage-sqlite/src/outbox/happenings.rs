@@ -226,14 +226,14 @@ fn soft(tx: &Transaction<'_>, address: AddressHash, now: Timestamp, detail: &str
 pub(super) fn interaction(
     tx: &Transaction<'_>,
     message: MessageId,
-    kind: String,
+    kind: &str,
     at: Timestamp,
     properties: Map<String, Value>,
 ) -> Result<Option<ContactId>> {
     let Some(known) = known(tx, "o.message_id = ?1", [&message.0[..]])? else { return Ok(None) };
     let link = properties.get("link").map(ToString::to_string).unwrap_or_default();
     let mut happenings = Happenings::default();
-    happenings.happened(tx, &known, (&kind, format!("{message}:{kind}:{link}")), at, properties)?;
+    happenings.happened(tx, &known, (kind, format!("{message}:{kind}:{link}")), at, properties)?;
     happenings.write(tx)?;
     Ok(Some(known.contact))
 }
