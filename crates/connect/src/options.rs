@@ -152,6 +152,8 @@ pub struct Options {
     pub incomplete: Incomplete,
     /// Codes that are no products (postage, say); `*` at the end stands for anything.
     pub service_codes: Vec<String>,
+    /// Whether it happens now: journeys and segments hear of everything new in it. A file of the past only fills the base.
+    pub live: bool,
 }
 
 impl Options {
@@ -174,6 +176,7 @@ impl Options {
             free_lines: FreeLines::default(),
             incomplete: Incomplete::default(),
             service_codes: Vec::new(),
+            live: false,
         }
     }
 

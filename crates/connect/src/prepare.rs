@@ -53,6 +53,15 @@ pub struct Plan {
     pub latest: Timestamp,
 }
 
+impl Plan {
+    /// An empty batch.
+    fn batch(&self) -> ImportBatch {
+        let mut batch = ImportBatch::new(self.now);
+        batch.live = self.options.live;
+        batch
+    }
+}
+
 /// A batch with what is to be told about it.
 pub struct Prepared {
     /// Its place, from 0.
@@ -152,7 +161,7 @@ impl<'a, F: FnMut(Prepared) -> bool> Preparer<'a, F> {
             count,
             emit,
             reader,
-            batch: ImportBatch::new(plan.now),
+            batch: plan.batch(),
             items: Vec::new(),
             rejects: Vec::new(),
             unmatched: Vec::new(),
@@ -302,7 +311,7 @@ impl<'a, F: FnMut(Prepared) -> bool> Preparer<'a, F> {
         };
         let prepared = Prepared {
             number: self.number,
-            batch: std::mem::replace(&mut self.batch, ImportBatch::new(self.plan.now)),
+            batch: std::mem::replace(&mut self.batch, self.plan.batch()),
             items: {
                 let mut items = std::mem::take(&mut self.items);
                 items.sort_unstable();

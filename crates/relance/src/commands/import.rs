@@ -78,6 +78,9 @@ pub struct Args {
     /// What becomes of an order of which a row was rejected (default: import what is left of it)
     #[arg(long, value_enum)]
     incomplete_orders: Option<IncompleteArg>,
+    /// It happens now: journeys and segments hear of everything new in the file (see relance work)
+    #[arg(long)]
+    live: bool,
     /// Where rejected rows go (default: FILE.rejected.csv)
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -186,6 +189,7 @@ impl Args {
         if let Some(text) = &self.delimiter {
             options.set_delimiter(text).map_err(at("--delimiter"))?;
         }
+        options.live = self.live;
         if let Some(format) = &self.date_format {
             options.date_format = Some(format.clone());
         }
