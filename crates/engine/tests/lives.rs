@@ -313,7 +313,9 @@ fn a_scheduled_version_begins_by_itself_once() {
         assert!(problem.contains("version 1 is scheduled"), "{problem}");
         let mut engine = Engine::open((*db).clone(), at(START)).await.unwrap();
         engine.settle(at(START)).await.unwrap();
-        assert_eq!(engine.next_due(at(START)).await.unwrap(), starts_at);
+        // The night comes before.
+        assert!(engine.next_due(at(START)).await.unwrap().is_some_and(|due| Some(due) <= starts_at));
+        assert_eq!(engine::live::schedules::next_start(&engine.ground().book), starts_at);
         // Who comes before it begins belongs to its audience.
         let mut batch = ImportBatch::new(at("2026-03-03 00:00:00"));
         batch.contacts = vec![contact("late")];
@@ -387,5 +389,85 @@ fn a_paused_journey_holds_triggers_up_to_the_limit_and_counts_the_rest() {
             NewInput { event: input.event, causes: input.causes, stored: false }
         };
         assert_eq!((first.causes, lives::unhold(&first.event)), (3, Some((slug(), event))));
+    });
+}
+
+/// A journey with one trigger.
+fn triggered(trigger: &str) -> Folder {
+    let mut folder = folder("PT8H", "mail", "");
+    let text = folder.journey.text.replace("source: existing", "source: existing_and_new");
+    folder.journey.text =
+        text.replace("reentry: never", &format!("reentry: after_exit\ntriggers: [{trigger}]"));
+    folder
+}
+
+#[test]
+fn who_is_asked_for_during_a_pause_enters_when_it_ends() {
+    let db = shop();
+    block_on(async {
+        publish(&db, &triggered("{on: api}"), PublishOptions::default(), at(START)).await;
+        let data: serde_json::Map<_, _> =
+            [("order".to_owned(), serde_json::json!("A-17"))].into_iter().collect();
+        lives::pause(&*db, &slug(), &by(at(START))).await.unwrap();
+        lives::enter(&*db, &slug(), &[ContactId(1), ContactId(2)], data, &by(at(START))).await.unwrap();
+        settle(&db, at(START)).await;
+        assert_eq!(places(&db, 0).await, ["0"]);
+        assert_eq!(db.count_held(slug()).await.unwrap().held, 2);
+        lives::resume(&*db, &slug(), &by(at("2026-03-01 10:00:00"))).await.unwrap();
+        for _ in 0..2 {
+            settle(&db, at("2026-03-01 10:00:00")).await;
+            assert_eq!(places(&db, 0).await, ["2", "0 in rest"], "each once");
+        }
+        // A stop forgets what is held.
+        lives::pause(&*db, &slug(), &by(at(START))).await.unwrap();
+        lives::enter(&*db, &slug(), &[ContactId(3)], serde_json::Map::new(), &by(at(START))).await.unwrap();
+        settle(&db, at("2026-03-01 10:00:00")).await;
+        assert_eq!(lives::stop(&*db, &slug(), &by(at(START))).await.unwrap().held, 1);
+        settle(&db, at("2026-03-01 10:00:00")).await;
+        assert_eq!(places(&db, 0).await, ["2", "0 rest stopped"]);
+    });
+}
+
+#[test]
+fn data_that_is_too_deep_or_too_large_is_refused_at_the_door() {
+    let db = shop();
+    block_on(async {
+        publish(&db, &triggered("{on: api}"), PublishOptions::default(), at(START)).await;
+        let nested =
+            |levels: usize| (0..levels).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+        let (db, slug, by) = (&*db, slug(), by(at(START)));
+        let enter = async |value: serde_json::Value| {
+            let data = [("v".to_owned(), value)].into_iter().collect();
+            lives::enter(db, &slug, &[ContactId(1)], data, &by).await.map_err(|error| error.to_string())
+        };
+        enter(nested(model::Event::DEPTH_MAX - 1)).await.unwrap();
+        assert!(enter(nested(model::Event::DEPTH_MAX)).await.unwrap_err().contains("event.too_deep"));
+        let text = |len: usize| "x".repeat(len).into();
+        let rest = r#"{"journey":"greeting","v":""}"#.len();
+        enter(text(model::Event::SIZE_MAX - rest)).await.unwrap();
+        assert!(
+            enter(text(model::Event::SIZE_MAX - rest + 1)).await.unwrap_err().contains("event.too_large")
+        );
+    });
+}
+
+#[test]
+fn a_recurring_start_happens_once_and_of_missed_ones_the_last_is_made_up_for() {
+    let db = shop();
+    block_on(async {
+        let daily = triggered("{on: schedule, every: day, at: \"09:00\"}");
+        publish(&db, &daily, PublishOptions::default(), at(START)).await;
+        settle(&db, at("2026-03-01 08:59:00")).await;
+        assert_eq!(places(&db, 0).await, ["0"]);
+        for _ in 0..2 {
+            settle(&db, at("2026-03-01 09:00:00")).await;
+            assert_eq!(places(&db, 0).await, ["5", "0 in rest"]);
+        }
+        settle(&db, at("2026-03-01 17:00:00")).await;
+        // Nothing ran for three days.
+        settle(&db, at("2026-03-04 12:00:00")).await;
+        assert_eq!(db.run_totals(1).await.unwrap().entered, 10);
+        let memo = Memo::of(&lives::of_journey(&*db, &slug()).await.unwrap()[0]);
+        assert_eq!((memo.missed, memo.occurrences["0"]), (2, at("2026-03-04 09:00:00")));
     });
 }
