@@ -3,7 +3,10 @@
 //! Everything here is in memory and decides nothing by itself: [`Actor::go`] takes the contact as far as it goes without
 //! the database, and says what it needs.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use journey::{
     Entry, Finished, Leaving, Need, Person, Progress, Run, World, advance,
@@ -111,6 +114,7 @@ pub(crate) struct Actor {
     ready: VecDeque<usize>,
     /// The enrolment that goes on now.
     active: Option<usize>,
+    written: Written,
     timers: Timers,
     alarm: Alarm,
     /// How many causes came before what this batch raises.
@@ -141,6 +145,7 @@ impl Actor {
             stays_out: false,
             ready: VecDeque::new(),
             active: None,
+            written: Written::default(),
             timers: Timers::from_bytes(&alarm.timers),
             alarm,
             causes,
@@ -222,12 +227,13 @@ impl Actor {
                 match advance(&mut inside.run, &scene.world(&inside.journey)) {
                     Progress::Needs(needs) => {
                         let open =
-                            answer_members(&mut inside.run, &inside.journey, needs, self.contact, scene);
+                            answer_members(&mut inside.run, &inside.journey, needs, &self.written, scene);
                         if !open.is_empty() {
                             return Some(open);
                         }
                     }
                     Progress::Waiting | Progress::Done => {
+                        self.written.note(&inside.run);
                         self.person = inside.run.give_back();
                         self.active = None;
                     }
@@ -552,26 +558,40 @@ fn is_same(inside: &Inside, enrolment: &LiveEnrolment) -> bool {
         && inside.run.entry().ordinal == enrolment.ordinal
 }
 
-/// Whether a segment reads what the run wrote into the contact: then memory does not know.
-fn reads_what_changed(run: &Run, slug: &Slug, scene: &Scene<'_>) -> bool {
-    if !run.has_written() {
-        return false;
+/// What runs of a batch wrote into the contact: memory does not know of it.
+#[derive(Default)]
+struct Written {
+    fields: BTreeSet<String>,
+    lists: bool,
+}
+
+impl Written {
+    fn note(&mut self, run: &Run) {
+        self.fields.extend(run.changes().iter().map(|change| change.field.clone()));
+        self.lists |= run.has_changed_lists();
     }
-    let segments = &scene.ground.workspace.segments;
-    let mut open = vec![slug.as_str().to_owned()];
-    let mut seen: Vec<String> = Vec::new();
-    while let Some(slug) = open.pop() {
-        let Some(file) = segments.get(&slug).filter(|_| !seen.contains(&slug)) else { continue };
-        let reads = file.condition.reads();
-        if run.changes().iter().any(|change| reads.fields.contains(&change.field))
-            || (!reads.lists.is_empty() && run.has_changed_lists())
-        {
-            return true;
+
+    /// Whether a segment reads what these runs, or this one, wrote.
+    fn is_read_by(&self, run: &Run, slug: &Slug, scene: &Scene<'_>) -> bool {
+        if self.fields.is_empty() && !self.lists && !run.has_written() {
+            return false;
         }
-        open.extend(reads.segments);
-        seen.push(slug);
+        let lists = self.lists || run.has_changed_lists();
+        let segments = &scene.ground.workspace.segments;
+        let mut open = vec![slug.as_str().to_owned()];
+        let mut seen: Vec<String> = Vec::new();
+        while let Some(slug) = open.pop() {
+            let Some(file) = segments.get(&slug).filter(|_| !seen.contains(&slug)) else { continue };
+            let reads = file.condition.reads();
+            let own = run.changes().iter().any(|change| reads.fields.contains(&change.field));
+            if own || !reads.fields.is_disjoint(&self.fields) || (!reads.lists.is_empty() && lists) {
+                return true;
+            }
+            open.extend(reads.segments);
+            seen.push(slug);
+        }
+        false
     }
-    false
 }
 
 /// Answers membership from memory; what is left must be asked of the database.
@@ -579,15 +599,16 @@ fn answer_members(
     run: &mut Run,
     journey: &LiveJourney,
     needs: Vec<Need>,
-    contact: ContactId,
+    written: &Written,
     scene: &Scene<'_>,
 ) -> Vec<Need> {
+    let contact = run.person().contact.id;
     needs
         .into_iter()
         .filter(|need| {
             let Need::Member(slot) = need else { return true };
             let slug = &journey.rules.journey.segments[usize::from(*slot)];
-            if reads_what_changed(run, slug, scene) {
+            if written.is_read_by(run, slug, scene) {
                 return true;
             }
             match (scene.members)(slug.as_str(), contact) {
