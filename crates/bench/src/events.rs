@@ -84,7 +84,13 @@ async fn measure(plan: &Plan, contacts: u64) -> Result<Report, String> {
         let mut batch = ImportBatch::new(now);
         batch.live = true;
         for contact in chunk {
-            batch.events.push(event(*contact, kind::CHECKOUT_STARTED, now, format!("in-{part}-{contact}"), ""));
+            batch.events.push(event(
+                *contact,
+                kind::CHECKOUT_STARTED,
+                now,
+                format!("in-{part}-{contact}"),
+                "",
+            ));
         }
         db.import(batch).await.map_err(said)?;
     }
@@ -102,7 +108,13 @@ async fn measure(plan: &Plan, contacts: u64) -> Result<Report, String> {
             for number in 0..BATCH {
                 let contact = 1 + dice.below(contacts);
                 let product = format!("p{:06}", dice.below(5_000));
-                batch.events.push(event(contact, kind::PRODUCT_VIEWED, at, format!("m{part}-{number}"), &product));
+                batch.events.push(event(
+                    contact,
+                    kind::PRODUCT_VIEWED,
+                    at,
+                    format!("m{part}-{number}"),
+                    &product,
+                ));
             }
             store.import(batch).await.map_err(said)?;
             if tell.send(()).await.is_err() {

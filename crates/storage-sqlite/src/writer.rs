@@ -99,7 +99,7 @@ impl Lanes {
         let mut waiting =
             Urgency::ALL.into_iter().filter(|urgency| !self.waiting[*urgency as usize].is_empty());
         let most = waiting.next()?;
-        let least = waiting.last();
+        let least = waiting.next_back();
         let urgency = match least {
             Some(least) if self.passed_over >= PATIENCE => {
                 self.passed_over = 0;

@@ -268,7 +268,8 @@ fn changed_fields(before: &Contact, after: &Contact) -> Vec<String> {
         ("birth_date", before.birth_date != after.birth_date),
     ]
     .into_iter()
-    .filter_map(|(name, differs)| differs.then(|| name.to_owned()))
+    .filter(|(_, differs)| *differs)
+    .map(|(name, _)| name.to_owned())
     .collect();
     let state = |contact: &Contact, consent: &Consent| {
         contact.consents.iter().find(|known| known.purpose == consent.purpose).map(|known| known.state)

@@ -132,7 +132,7 @@ impl Work<'_> {
                 continue;
             }
             let kind = self.kinds.id(self.connection, &event.kind)?;
-            self.take_event(event, no, kind, &properties)?;
+            self.take_event(&event, no, kind, &properties)?;
             no += 1;
         }
         Ok(())
@@ -149,9 +149,9 @@ impl Work<'_> {
         Ok(known.is_some())
     }
 
-    fn take_event(&mut self, event: ImportEvent, no: i64, kind: u32, properties: &str) -> Result<()> {
+    fn take_event(&mut self, event: &ImportEvent, no: i64, kind: u32, properties: &str) -> Result<()> {
         let contact = self.contact_named(event.contact.clone(), event.at)?;
-        self.redeem_of_event(&event, contact)?;
+        self.redeem_of_event(event, contact)?;
         if let Some(message_id) = &event.message_id {
             self.connection
                 .prepare_cached(

@@ -85,6 +85,9 @@ pub(crate) fn move_run(connection: &Connection, run: i64, to: ContactId) -> Resu
     Ok(())
 }
 
+/// What a batch does to a profile: fields in order, and lists to be on (true) or off.
+type Wanted<'s> = (Vec<&'s FieldChange>, Vec<(&'s Slug, bool)>);
+
 /// Profiles that a batch changes, each read once and written once.
 pub(crate) struct Profiles {
     changed: Vec<Contact>,
@@ -94,7 +97,7 @@ impl Profiles {
     /// Reads the profiles and makes the changes in memory. A field that is not what was read makes its contact stale;
     /// somebody who is not known any more is left out.
     fn read(connection: &Connection, step: &StepCommit, stale: &mut Vec<ContactId>) -> Result<Self> {
-        let mut wanted: BTreeMap<ContactId, (Vec<&FieldChange>, Vec<(&Slug, bool)>)> = BTreeMap::new();
+        let mut wanted: BTreeMap<ContactId, Wanted<'_>> = BTreeMap::new();
         for (contact, changes) in &step.changes {
             wanted.entry(*contact).or_default().0.extend(changes);
         }

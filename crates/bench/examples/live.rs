@@ -1,10 +1,8 @@
-//! Measures the living engine's storage: `cargo run --release -p storage-sqlite --example live -- WAITING`, with so many
+//! Measures the living engine's storage: `cargo run --release -p bench --example live -- WAITING`, with so many
 //! contacts who wait in a journey.
 
-use std::time::Instant;
-
+use bench::Stopwatch;
 use model::{ContactId, Slug, Timestamp};
-use roaring::RoaringTreemap;
 use storage::{
     imports::{ContactKey, ContactPatch, ImportBatch, ImportEvent, ImportStore},
     journeys::{CountDelta, JourneyStore, NewJourneyRun},
@@ -56,39 +54,39 @@ async fn measure(path: &std::path::Path, waiting: i64) -> Outcome<()> {
     let db = Sqlite::open(path, Options::default())?;
     let run = fill(&db, waiting).await?;
     drop(db);
-    let watch = Instant::now();
+    let watch = Stopwatch::start();
     let db = Sqlite::open(path, Options::default())?;
     let (next, last) = (db.next_alarm().await?, db.last_input().await?);
     let (lives, waves) = (db.load_lives(false).await?.len(), db.load_waves().await?.len());
     println!(
-        "opened again with {waiting} waiting: {:?} ({next:?}, {last}, {lives}, {waves})",
-        watch.elapsed()
+        "opened again with {waiting} waiting: {:.4} s ({next:?}, {last}, {lives}, {waves})",
+        watch.elapsed().0
     );
 
     let (mut taken_in, mut read, mut committed) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let contacts: Vec<i64> = (0..BATCH).map(|n| 1 + (n * 7_919 + round * 104_729) % waiting).collect();
-        let watch = Instant::now();
+        let watch = Stopwatch::start();
         db.import(events(&contacts, round)).await?;
-        taken_in.push(watch.elapsed());
-        let watch = Instant::now();
+        taken_in.push(watch.elapsed().0);
+        let watch = Stopwatch::start();
         let inputs = db.take_inputs(i64::MAX, BATCH as usize).await?;
         let ids: Vec<ContactId> = contacts.iter().map(|id| ContactId(*id)).collect();
         let inside = db.load_inside(ids.clone()).await?;
         db.load_alarms(ids).await?;
-        read.push(watch.elapsed());
+        read.push(watch.elapsed().0);
         let mut step = decided(&contacts, round, run);
         step.done = Done::Inputs(inputs.iter().map(|input| input.no).collect());
         step.enrolments = inside.iter().step_by(3).map(|one| enrolment(one.contact.0, run, false)).collect();
         step.enrolments.dedup_by_key(|one| one.contact);
-        let watch = Instant::now();
+        let watch = Stopwatch::start();
         db.commit_step(step).await?;
-        committed.push(watch.elapsed());
+        committed.push(watch.elapsed().0);
     }
     for (what, mut times) in [("import live", taken_in), ("read", read), ("commit_step", committed)] {
-        times.sort_unstable();
+        times.sort_unstable_by(f64::total_cmp);
         println!(
-            "{what:<12} of {BATCH}: median {:?}, worst {:?}",
+            "{what:<12} of {BATCH}: median {:.1} ms, worst {:.1} ms",
             times[times.len() / 2],
             times[times.len() - 1]
         );
@@ -110,7 +108,7 @@ async fn fill(db: &Sqlite, waiting: i64) -> Outcome<i64> {
         version: 1,
         hash: "h".into(),
         ordinal: 1,
-        audience: RoaringTreemap::new(),
+        audience: std::iter::empty::<u64>().collect(),
         seed: 1,
         started_at: now(0),
     };
