@@ -147,8 +147,8 @@ async fn a_dead_worker_leaves_marketing_in_doubt_and_the_rest_waiting() {
         db.insert_messages(messages).await.unwrap();
         let claimed = claim(&db.db, 10, 1_000, 3).await;
         let marks = vec![
-            recorded(&claimed[1], Outcome::HandingOver { witness: None, lease_until: None }),
             recorded(&claimed[2], Outcome::HandingOver { witness: None, lease_until: None }),
+            recorded(&claimed[0], Outcome::HandingOver { witness: None, lease_until: None }),
         ];
         db.record_outcomes(NOW, marks).await.unwrap();
         assert_eq!(
@@ -164,7 +164,7 @@ async fn a_dead_worker_leaves_marketing_in_doubt_and_the_rest_waiting() {
             claim(&db.db, 10, 1_000, 9).await
         };
         let contacts: Vec<i64> = again.iter().map(|one| one.message.contact.0).collect();
-        assert_eq!(contacts, [1, 4]);
+        assert_eq!(contacts, [4, 1], "the urgent first");
         let (_, reason, count) =
             states(&db.db).await.into_iter().find(|s| s.0 == MessageState::Uncertain).unwrap();
         assert_eq!((reason.as_deref(), count), (Some("worker.lost"), 1));
