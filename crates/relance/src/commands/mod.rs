@@ -9,6 +9,7 @@ mod journey;
 mod recommend;
 mod rfm;
 mod segment;
+mod setting;
 mod work;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ pub enum Command {
     Journey(journey::Args),
     /// Look at coupon sets, add codes
     Coupon(coupon::Args),
+    /// What holds for the workspace: zone, currency, sending rules, the hour of the night's work
+    Setting(setting::Args),
     /// Let journeys live: work on what happens, as it happens
     Work(work::Args),
     /// Hand over messages that wait in the outbox
@@ -55,6 +58,7 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::Recommend(args) => recommend::run(&args, common).await,
         Command::Journey(args) => journey::run(&args, common).await,
         Command::Coupon(args) => coupon::run(&args, common).await,
+        Command::Setting(args) => setting::run(&args, common).await,
         Command::Work(args) => work::run(&args, common).await,
         Command::Deliver(args) => deliver::run(&args, common).await,
         Command::Bench(args) => bench::run(&args, common).await,
