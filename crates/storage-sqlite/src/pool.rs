@@ -69,9 +69,13 @@ impl Sqlite {
         crate::migrations::run(&mut writer)?;
         let queue = Arc::new(Queue::default());
         let theirs = Arc::clone(&queue);
+        let hook = storage::fault::hooked();
         let writer = thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || theirs.serve(writer))
+            .spawn(move || {
+                storage::fault::hook(hook);
+                theirs.serve(writer);
+            })
             .map_err(|error| StoreError::Driver(error.to_string()))?;
         Ok(Self {
             inner: Arc::new(Inner {

@@ -53,7 +53,12 @@ where
     fn run(&mut self, transaction: &Transaction<'_>) -> Result<()> {
         let Some(change) = self.change.take() else { return Ok(()) };
         // A change that panics is undone like one that fails; the thread must live on for the others.
-        let answer = catch_unwind(AssertUnwindSafe(|| change(transaction))).unwrap_or_else(|panic| {
+        let answer = catch_unwind(AssertUnwindSafe(|| {
+            let answer = change(transaction);
+            storage::fault::point("sqlite.in_change");
+            answer
+        }))
+        .unwrap_or_else(|panic| {
             Err(StoreError::Driver(format!("a change has failed: {}", reason(&*panic))))
         });
         let outcome = answer.as_ref().map(|_| ()).map_err(Clone::clone);

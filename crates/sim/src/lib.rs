@@ -1,0 +1,137 @@
+//! A seeded simulation of the living engine: random shops with random but sound journeys, told three times — in calm, with
+//! crashes, in a storm — and looked at all the time. Each seed is the same story every time it is told.
+//!
+//! ```text
+//! cargo run -p sim -- --seeds 1000..2000
+//! cargo run -p sim -- --seed 17 --verbose
+//! ```
+
+pub mod check;
+pub mod dump;
+pub mod faults;
+pub mod grammar;
+pub mod many;
+pub mod post;
+pub mod story;
+pub mod world;
+
+use model::Timestamp;
+use story::{Bounds, Story};
+use world::{Weather, World};
+
+/// Bounds of the stories of seeds.
+pub const BOUNDS: Bounds = Bounds { steps: 18, contacts: 6, journeys: 3 };
+
+/// A story that did not end well.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// In which weather.
+    pub weather: Weather,
+    /// What is wrong.
+    pub what: String,
+    /// What happened until then.
+    pub told: Vec<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "seed {} ({:?}): {}", self.seed, self.weather, self.what)
+    }
+}
+
+/// What came of a seed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    /// Messages decided.
+    pub messages: usize,
+    /// Failures that were made.
+    pub failures: u64,
+    /// Enrolments.
+    pub enrolments: usize,
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { messages, failures, enrolments } = self;
+        write!(f, "{enrolments} enrolments, {messages} messages, {failures} failures made")
+    }
+}
+
+impl Figures {
+    /// Adds others.
+    pub const fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.failures += other.failures;
+        self.enrolments += other.enrolments;
+    }
+}
+
+/// Tells the story of a seed in all weathers.
+///
+/// # Errors
+/// What is not as it must be.
+pub fn run(seed: u64, bounds: &Bounds) -> Result<Figures, Box<Failure>> {
+    let mut figures = Figures::default();
+    let calm = tell(seed, bounds, Weather::Calm, &mut figures)?;
+    let crashes = tell(seed, bounds, Weather::Crashes, &mut figures)?;
+    let differences = dump::differ(&calm.0, &crashes.0);
+    if !differences.is_empty() {
+        let what = format!("with crashes it ends otherwise (- calm, + crashes):\n{differences}");
+        return Err(Box::new(Failure { seed, weather: Weather::Crashes, what, told: crashes.1 }));
+    }
+    tell(seed, bounds, Weather::Storm, &mut figures)?;
+    figures.messages = calm.0.iter().filter(|line| line.starts_with("messages:")).count();
+    figures.enrolments = calm.0.iter().filter(|line| line.starts_with("enrolments:")).count();
+    Ok(figures)
+}
+
+/// A base as text, and what was told on the way.
+pub type Ending = (Vec<String>, Vec<String>);
+
+/// Tells the story of a seed once: the base at its end, and what happened.
+///
+/// # Errors
+/// What is not as it must be.
+pub fn tell(
+    seed: u64,
+    bounds: &Bounds,
+    weather: Weather,
+    figures: &mut Figures,
+) -> Result<Ending, Box<Failure>> {
+    let story = Story::new(seed, bounds);
+    let fail = |what: String, told: Vec<String>| Box::new(Failure { seed, weather, what, told });
+    let mut world = World::new(seed, weather, story.start).map_err(|what| fail(what, Vec::new()))?;
+    let told = go(&mut world, &story);
+    figures.failures += world.faults.count();
+    match told {
+        Ok(base) => Ok((base, std::mem::take(&mut world.told))),
+        Err(what) => {
+            let mut told = std::mem::take(&mut world.told);
+            told.extend(world.faults.take());
+            told.extend(check::tell_ways(&mut world, &story).unwrap_or_default());
+            Err(fail(what, told))
+        }
+    }
+}
+
+fn go(world: &mut World, story: &Story) -> Result<Vec<String>, String> {
+    world.begin(story)?;
+    let last = story.acts.len() - 1;
+    for (place, (at, act)) in story.acts.iter().enumerate() {
+        world.until(*at)?;
+        world.act(act, story)?;
+        check::at_rest(world, story, place % 5 == 4 || place == last)?;
+    }
+    // The next night, and everything that is still to be delivered.
+    let night = (world.now.plus(-Timestamp::HOUR).0.div_euclid(Timestamp::DAY) + 1) * Timestamp::DAY;
+    world.until(Timestamp(night).plus(Timestamp::HOUR))?;
+    check::after_a_night(world)?;
+    check::at_rest(world, story, true)?;
+    world.drain()?;
+    check::at_rest(world, story, true)?;
+    check::at_end(world)?;
+    world.die();
+    dump::dump(&world.path)
+}
