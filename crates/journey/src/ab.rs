@@ -11,6 +11,10 @@
 //! Then [`Trial::decide`], when tallies changed or [`Trial::due`] has come. A winner is put into
 //! [`crate::World::winners`], and stays: from then on all contacts take it.
 //!
+//! **A sample.** Of a test with a sample so many contacts take a variant; those who come after them stay at the node until
+//! there is a winner, and take it. They hear the decision as an event of the kind [`DECIDED`], which the shell raises. How
+//! many were taken is said by [`crate::run::Passages::taken`].
+//!
 //! **The test.** Variants are compared by the share of contacts that converted. A winner is found before the end when the
 //! best differs from each other variant by the two-sided two-proportion z-test with pooled variance, at the stated level,
 //! divided by the number of comparisons (Bonferroni). The approximation by the normal distribution is trusted from
@@ -28,6 +32,8 @@ pub const ENTERED_MIN: u64 = 100;
 pub const COUNT_MIN: u64 = 10;
 /// How often to look for a winner, in microseconds.
 pub const LOOK_EVERY: i64 = Timestamp::HOUR;
+/// Kind of the event by which those who stay at a test hear that it is decided; nobody outside of the engine sees it.
+pub const DECIDED: &str = "relance: A/B test decided";
 /// The longest test, in days from the journey's start; the end of one for which the file gives none.
 pub const TEST_MAX_DAYS: i64 = 90;
 
@@ -70,7 +76,8 @@ pub struct Trial {
     pub lasts: Option<Period>,
     /// It ends then.
     pub until: Option<Timestamp>,
-    /// It ends when so many contacts, all variants together, have come.
+    /// So many contacts, all variants together, take part; others wait for the winner. Without `lasts` and `until` it ends
+    /// when the last of them has had the time `within`.
     pub sample: Option<u64>,
 }
 
@@ -167,16 +174,41 @@ impl Trial {
         lasts.min(self.until.unwrap_or(last)).min(last)
     }
 
-    /// The winner, if there is one by now. Tallies are in the order of the variants; missing ones are empty.
+    /// When it ends by time, for a journey that started then and a sample that was complete then.
     #[must_use]
-    pub fn decide(&self, tallies: &[Tally], started_at: Timestamp, now: Timestamp) -> Option<Winner> {
+    pub fn ends_at(&self, started_at: Timestamp, complete_at: Option<Timestamp>) -> Timestamp {
+        let due = self.due(started_at);
+        match complete_at {
+            Some(at) if self.sample.is_some() && self.lasts.is_none() && self.until.is_none() => {
+                due.min(self.within.after(at))
+            }
+            _ => due,
+        }
+    }
+
+    /// Whether so many contacts, all variants together, are its whole sample.
+    #[must_use]
+    pub fn is_complete(&self, came: u64) -> bool {
+        self.sample.is_some_and(|sample| came >= sample)
+    }
+
+    /// The winner, if there is one by now. Tallies are in the order of the variants; missing ones are empty. The last
+    /// contact that took a variant did so at `last_at`.
+    #[must_use]
+    pub fn decide(
+        &self,
+        tallies: &[Tally],
+        started_at: Timestamp,
+        last_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Winner> {
         let tally = |variant: u8| tallies.get(usize::from(variant)).copied().unwrap_or_default();
         let first = (1..self.variants)
             .fold(0, |best, other| if tally(other).is_better_than(&tally(best)) { other } else { best });
         let best = tally(first);
         let others = || (0..self.variants).filter(|other| *other != first).map(tally);
         let came = (0..self.variants).map(|v| tally(v).entered).fold(0, u64::saturating_add);
-        if now >= self.due(started_at) || self.sample.is_some_and(|sample| came >= sample) {
+        if now >= self.ends_at(started_at, last_at.filter(|_| self.is_complete(came))) {
             let tied = others().any(|other| !best.is_better_than(&other));
             return Some(Winner { variant: first, why: if tied { Why::Tie } else { Why::End } });
         }
@@ -300,7 +332,7 @@ mod tests {
             (vec![tally(5, 100), tally(60, 200)], during, Some((1, "significant"))),
             (vec![], during, None),
         ] {
-            let found = test.decide(&tallies, START, at).map(|winner| {
+            let found = test.decide(&tallies, START, None, at).map(|winner| {
                 let why = match winner.why {
                     Why::Significant(_) => "significant",
                     Why::End => "end",
@@ -313,16 +345,22 @@ mod tests {
         // Three variants: each comparison must stand a harder test.
         let three = Trial { variants: 3, ..trial() };
         let close = [tally(120, 1_000), tally(150, 1_000), tally(100, 1_000)];
-        assert_eq!(three.decide(&close, START, during), None);
+        assert_eq!(three.decide(&close, START, None, during), None);
         let clear = [tally(120, 1_000), tally(170, 1_000), tally(100, 1_000)];
-        assert_eq!(three.decide(&clear, START, during).map(|winner| winner.variant), Some(1));
+        assert_eq!(three.decide(&clear, START, None, during).map(|winner| winner.variant), Some(1));
         // Without a level it runs to its end: by size, by date, or by the longest time.
         let plain = Trial { level: None, lasts: None, ..trial() };
-        assert_eq!(plain.decide(&clear, START, during), None);
-        let sized = Trial { sample: Some(2_000), ..plain.clone() };
-        assert!(sized.decide(&close[..2], START, during).is_some());
-        let sized = Trial { sample: Some(2_001), ..plain.clone() };
-        assert!(sized.decide(&close[..2], START, during).is_none());
+        assert_eq!(plain.decide(&clear, START, None, during), None);
+        // A sample that is complete has the time that counts; one that is not goes on to the end.
+        let sized = Trial { sample: Some(2_000), within: Period::days(2), ..plain.clone() };
+        let last = Some(START.plus_days(1));
+        assert!(sized.decide(&close[..2], START, last, START.plus_days(3).plus(-1)).is_none());
+        assert!(sized.decide(&close[..2], START, last, START.plus_days(3)).is_some());
+        let larger = Trial { sample: Some(2_001), ..sized.clone() };
+        assert!(larger.decide(&close[..2], START, last, START.plus_days(3)).is_none());
+        let dated = Trial { until: Some(START.plus_days(5)), ..sized };
+        assert!(dated.decide(&close[..2], START, last, START.plus_days(5).plus(-1)).is_none());
+        assert!(dated.decide(&close[..2], START, last, START.plus_days(5)).is_some());
         assert_eq!(plain.due(START), START.plus_days(TEST_MAX_DAYS));
         assert_eq!(Trial { until: Some(during), ..plain.clone() }.due(START), during);
         assert_eq!(
@@ -379,12 +417,12 @@ mod tests {
         ) {
             let tallies: Vec<Tally> = raw.iter().map(|(a, b)| tally(*a.min(b), *a.max(b))).collect();
             let test = Trial { variants: tallies.len() as u8, ..trial() };
-            let end = test.decide(&tallies, START, START.plus_days(7)).unwrap();
+            let end = test.decide(&tallies, START, None, START.plus_days(7)).unwrap();
             let best = tallies[usize::from(end.variant)];
             prop_assert!(tallies.iter().all(|other| !other.is_better_than(&best)));
             prop_assert!(tallies[..usize::from(end.variant)].iter().all(|other| best.is_better_than(other)));
             // Who wins early is in front.
-            if let Some(early) = test.decide(&tallies, START, START) {
+            if let Some(early) = test.decide(&tallies, START, None, START) {
                 prop_assert_eq!(early.variant, end.variant);
             }
         }

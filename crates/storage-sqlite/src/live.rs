@@ -4,6 +4,7 @@ mod commit;
 mod enrolments;
 pub(crate) mod inputs;
 pub(crate) mod lives;
+mod trials;
 
 use model::{ContactId, Slug, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
@@ -11,8 +12,8 @@ use storage::{
     Result, Urgency, fault,
     journeys::CountDelta,
     live::{
-        Alarm, Done, Input, LifeRecord, LiveEnrolment, LiveStore, NewInput, NewWave, StepCommit, StepOutcome,
-        Wave,
+        Alarm, Done, Ended, Input, LifeRecord, LiveEnrolment, LiveStore, NewInput, NewWave, StepCommit,
+        StepOutcome, TrialTally, Wave,
     },
     outbox::SentMark,
 };
@@ -141,6 +142,19 @@ impl LiveStore for Sqlite {
             rows.collect::<rusqlite::Result<_>>().map_err(driver)
         })
         .await
+    }
+
+    async fn load_tallies(&self, run: i64) -> Result<Vec<TrialTally>> {
+        self.read(move |connection| trials::tallies(connection, run)).await
+    }
+
+    async fn load_ended(
+        &self,
+        runs: Vec<i64>,
+        contacts: Vec<ContactId>,
+        since: Timestamp,
+    ) -> Result<Vec<Ended>> {
+        self.read(move |connection| trials::ended(connection, &runs, &contacts, since)).await
     }
 
     async fn load_sends(

@@ -109,12 +109,20 @@ impl LifeStore for Sqlite {
         self.read(move |connection| {
             connection
                 .prepare_cached(
-                    "SELECT count(*), ifnull(sum(over = 0), 0), count(goal_at) FROM enrolments WHERE run_id = ?1",
+                    "SELECT count(*), ifnull(sum(over = 0), 0), count(goal_at), count(DISTINCT contact_id),
+                       count(DISTINCT iif(goal_at IS NULL, NULL, contact_id))
+                     FROM enrolments WHERE run_id = ?1",
                 )
                 .and_then(|mut query| {
                     query.query_row([run], |row| {
                         let number = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
-                        Ok(RunTotals { entered: number(0)?, inside: number(1)?, goals: number(2)? })
+                        Ok(RunTotals {
+                            entered: number(0)?,
+                            inside: number(1)?,
+                            goals: number(2)?,
+                            contacts: number(3)?,
+                            goal_contacts: number(4)?,
+                        })
                     })
                 })
                 .map_err(driver)

@@ -21,6 +21,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0009_sending.sql"),
     include_str!("../migrations/0010_lives.sql"),
     include_str!("../migrations/0011_interest.sql"),
+    include_str!("../migrations/0012_trials.sql"),
 ];
 
 /// Brings the schema up to date in one transaction; takes no lock when it is.

@@ -173,6 +173,84 @@ pub enum Done {
     Alarms,
 }
 
+/// What concerns an A/B test; `node` is the test's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrialMark {
+    /// A contact took a variant. Only its first passage in a run counts.
+    Took {
+        /// The run.
+        run: i64,
+        /// The node's id.
+        node: String,
+        /// Who.
+        contact: ContactId,
+        /// The variant's name.
+        variant: String,
+        /// When.
+        at: Timestamp,
+        /// What it does before then counts.
+        until: Timestamp,
+    },
+    /// It did what is wanted; counted once, and only between its passage and that passage's `until`.
+    Converted {
+        /// The run.
+        run: i64,
+        /// The node's id.
+        node: String,
+        /// Who.
+        contact: ContactId,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What a variant of an A/B test has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialTally {
+    /// The node's id.
+    pub node: String,
+    /// The variant's name.
+    pub variant: String,
+    /// Contacts that took it.
+    pub entered: u64,
+    /// Of these, that did what is wanted.
+    pub converted: u64,
+    /// When the last contact took it.
+    pub last_at: Timestamp,
+}
+
+/// A contact whose enrolment is over reached the journey's goal; the first time counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateGoal {
+    /// Who.
+    pub contact: ContactId,
+    /// The run.
+    pub run: i64,
+    /// Which enrolment of the contact in this run.
+    pub ordinal: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An enrolment that is over, for goals that are reached after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Who.
+    pub contact: ContactId,
+    /// The run.
+    pub run: i64,
+    /// Which enrolment of the contact in this run.
+    pub ordinal: u32,
+    /// What tells it from others of the contact.
+    pub key: String,
+    /// When it began.
+    pub entered_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// When it reached the journey's goal.
+    pub goal_at: Option<Timestamp>,
+}
+
 /// What a batch decided, committed at once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepCommit {
@@ -198,6 +276,10 @@ pub struct StepCommit {
     pub passages: Vec<(ContactId, Slug, String, u32)>,
     /// Counts, by run.
     pub counts: Vec<(i64, CountDelta)>,
+    /// A/B tests: who took what, who did what is wanted, in order.
+    pub trials: Vec<TrialMark>,
+    /// Goals that contacts reached after their enrolment was over.
+    pub goals: Vec<LateGoal>,
     /// Messages decided.
     pub messages: Vec<OutboxMessage>,
     /// Triggers of paused journeys, to be held until they go on.
@@ -224,6 +306,8 @@ impl StepCommit {
             coupons: Vec::new(),
             passages: Vec::new(),
             counts: Vec::new(),
+            trials: Vec::new(),
+            goals: Vec::new(),
             messages: Vec::new(),
             held: Vec::new(),
             inputs: Vec::new(),
@@ -374,6 +458,17 @@ pub trait LiveStore {
     fn save_lives(&self, lives: Vec<LifeRecord>) -> impl Future<Output = Result<()>> + Send;
     /// How many contacts stay at each node of a run now.
     fn count_stays(&self, run: i64) -> impl Future<Output = Result<Vec<CountDelta>>> + Send;
+
+    /// The tallies of a run's A/B tests, by node and variant.
+    fn load_tallies(&self, run: i64) -> impl Future<Output = Result<Vec<TrialTally>>> + Send;
+    /// The enrolments of these contacts in these runs that are over since `since` or later, in
+    /// the order of the ids, then by run and ordinal.
+    fn load_ended(
+        &self,
+        runs: Vec<i64>,
+        contacts: Vec<ContactId>,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Ended>>> + Send;
 
     /// The messages decided for these contacts with `since <= at`, by contact in the order of the ids, then by time.
     fn load_sends(

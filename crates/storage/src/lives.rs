@@ -132,6 +132,10 @@ pub struct RunTotals {
     pub inside: u64,
     /// Of these, that reached the goal.
     pub goals: u64,
+    /// Contacts of these, each once.
+    pub contacts: u64,
+    /// Contacts that reached the goal, each once.
+    pub goal_contacts: u64,
 }
 
 /// Lives of journeys.

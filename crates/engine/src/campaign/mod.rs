@@ -188,8 +188,9 @@ pub async fn execute<S: Storage>(
         let versions = Versions::load(store).await?;
         let pinned = rules::pin(&rules, &versions, &versions.foresee(&rules.definitions));
         let record = life(&rules, &pinned, &run);
-        // Those who stay are the living engine's from here on.
-        let stays = rules.journey.nodes.iter().any(|node| node.step.waits());
+        // Those who stay are the living engine's from here on, and so are tests.
+        let stays =
+            rules.journey.nodes.iter().any(|node| node.step.may_stay() || node.step.trial().is_some());
         if stays && state == State::New {
             store.save_lives(vec![record.clone()]).await?;
         }
@@ -266,9 +267,12 @@ async fn go_on<S: Storage>(
         .skip(usize::try_from(done).unwrap_or(usize::MAX))
         .map(|id| ContactId(id.cast_signed()));
     let mut tasks = Tasks(VecDeque::new());
+    // Who is still in the sample of a test is known when the batch before is committed.
+    let sampled = shared.live.rules.journey.trials().any(|(_, trial)| trial.sample.is_some());
+    let ahead = if sampled { 0 } else { AHEAD };
     progress(done, total);
     loop {
-        while tasks.0.len() <= AHEAD {
+        while tasks.0.len() <= ahead {
             let chunk: Vec<ContactId> = ids.by_ref().take(size).collect();
             if chunk.is_empty() {
                 break;

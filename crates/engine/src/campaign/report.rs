@@ -34,6 +34,8 @@ pub struct Report {
     pub stay_out: u64,
     /// Contacts of the audience who are not in the base any more.
     pub gone: u64,
+    /// Events that it raised and that were dropped because too many caused each other.
+    pub dropped: u64,
 }
 
 impl Report {
@@ -90,6 +92,9 @@ pub(crate) fn deltas(journey: &Journey, counts: &Counts) -> Vec<CountDelta> {
 /// Measure of contacts who were put to a node by a move from another version.
 pub(crate) const MOVED_IN: &str = "moved_in";
 
+/// Measure of events that a run raised and that were dropped because too many caused each other.
+pub(crate) const DROPPED: &str = "dropped";
+
 /// Counts a contact that was put to a node by a move from another version.
 pub(crate) fn moved_in(journey: &Journey, node: u16) -> CountDelta {
     CountDelta { node: journey.node(node).id.clone(), measure: MOVED_IN.into(), n: 1 }
@@ -118,7 +123,7 @@ pub(super) async fn load<S: Storage>(
         }
     }
     let of = |measure: &str| whole.get(measure).copied().unwrap_or_default();
-    Ok(Report { run, state, counts, stay_out: of(REENTRY), gone: of(GONE) })
+    Ok(Report { run, state, counts, stay_out: of(REENTRY), gone: of(GONE), dropped: of(DROPPED) })
 }
 
 fn measure(journey: &Journey, delta: &CountDelta) -> Option<Measure> {

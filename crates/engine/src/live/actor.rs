@@ -15,7 +15,7 @@ use journey::{
 };
 use model::{Cart, ContactId, Event, Slug, Timestamp, Zone, event::kind};
 use storage::{
-    live::{Alarm, Life, LiveEnrolment},
+    live::{Alarm, Ended, LateGoal, Life, LiveEnrolment},
     lives::HeldTrigger,
 };
 
@@ -23,6 +23,9 @@ use super::{
     Ground, LiveJourney, enter, lives,
     timers::{self, Timers, What},
 };
+
+/// Property of the order that somebody else placed with a contact's cart, as the cart's owner hears of it.
+const PAID_BY_OTHER: &str = "paid_by_other";
 
 /// Something that happened to the contact.
 #[derive(Clone, Debug)]
@@ -121,6 +124,12 @@ pub(crate) struct Actor {
     pub causes: u8,
     /// What would have started journeys that are paused.
     pub held: Vec<HeldTrigger>,
+    /// When an enrolment rings whose version cannot be compiled any more.
+    pub broken_due: Option<Timestamp>,
+    /// Its enrolments that are over and whose goal may still be reached.
+    pub ended: Vec<Ended>,
+    /// Goals that were reached after the end.
+    pub goals: Vec<LateGoal>,
 }
 
 impl Actor {
@@ -150,6 +159,9 @@ impl Actor {
             alarm,
             causes,
             held: Vec::new(),
+            broken_due: None,
+            ended: Vec::new(),
+            goals: Vec::new(),
         }
     }
 
@@ -269,13 +281,14 @@ impl Actor {
     /// One thing that happened: stays end that hear it, then journeys begin that it starts.
     fn take_note(&mut self, event: &Arc<Event>, scene: &Scene<'_>) {
         self.set_timers(event, scene);
+        self.reach_late(event, scene);
         for place in 0..self.inside.len() {
             let live = Arc::clone(&self.inside[place].journey);
             let world = scene.world(&live);
             let inside = &mut self.inside[place];
             inside.run.lend(std::mem::take(&mut self.person));
             let released = event.kind == super::RESUMED && inside.run.release(&live.rules.journey);
-            let heard = inside.run.hear(event, &world);
+            let heard = is_for_cart_of(event, &inside.run.entry().key) && inside.run.hear(event, &world);
             self.person = inside.run.give_back();
             let inside = &self.inside[place];
             let goal = inside.journey.rules.journey.goal.as_ref().filter(|_| !inside.run.is_over());
@@ -295,6 +308,46 @@ impl Actor {
                 Some((journey, event)) if *journey == live.record.journey => self.start(live, event, scene),
                 Some(_) => {}
             }
+        }
+    }
+
+    /// Notes the goal of an enrolment that is over and was inside not long ago. Where the contact is inside again, or was
+    /// inside later, that enrolment reaches it.
+    fn reach_late(&mut self, event: &Event, scene: &Scene<'_>) {
+        let mut reached = Vec::new();
+        for (place, ended) in self.ended.iter().enumerate() {
+            let Some(live) = scene.ground.book.counting(ended.run) else { continue };
+            let Some(goal) = &live.rules.journey.goal else { continue };
+            let in_time = ended.entered_at <= event.at && event.at < goal.within.after(ended.ended_at);
+            if ended.goal_at.is_some() || !in_time || !is_for_cart_of(event, &ended.key) {
+                continue;
+            }
+            let slug = &live.record.journey;
+            let is_same = |run: i64, key: &str| {
+                let other = scene.ground.book.counting(run);
+                key == ended.key && other.is_some_and(|other| other.record.journey == *slug)
+            };
+            let later = |other: &Ended| {
+                (other.ended_at, other.run, other.ordinal) > (ended.ended_at, ended.run, ended.ordinal)
+                    && is_same(other.run, &other.key)
+            };
+            let here = |inside: &Inside| is_same(inside.journey.record.run, &inside.run.entry().key);
+            if self.inside.iter().any(here) || self.ended.iter().any(later) {
+                continue;
+            }
+            let entry =
+                Entry { ordinal: ended.ordinal, key: ended.key.clone(), at: ended.entered_at, trigger: None };
+            if goal.listener.speaks_to(event, &ended.key)
+                && self.means(&goal.listener, event, Some(&entry), scene)
+            {
+                reached.push((place, event.at));
+            }
+        }
+        for (place, at) in reached {
+            let ended = &mut self.ended[place];
+            ended.goal_at = Some(at);
+            let Ended { contact, run, ordinal, .. } = *ended;
+            self.goals.push(LateGoal { contact, run, ordinal, at });
         }
     }
 
@@ -340,11 +393,17 @@ impl Actor {
 
     /// Whether a listener of a run's journey hears an event that speaks to this run.
     fn concerns(&self, listener: &Listener, event: &Event, run: &Run, scene: &Scene<'_>) -> bool {
-        listener.speaks_to(event, &run.entry().key) && self.means(listener, event, Some(run.entry()), scene)
+        is_for_cart_of(event, &run.entry().key)
+            && listener.speaks_to(event, &run.entry().key)
+            && self.means(listener, event, Some(run.entry()), scene)
     }
 
     /// Begins a journey that an event starts.
     fn start(&mut self, live: &Arc<LiveJourney>, event: &Arc<Event>, scene: &Scene<'_>) {
+        // Who only owned the cart has bought nothing.
+        if !is_for_cart_of(event, "") {
+            return;
+        }
         let holds = live.holds(scene.now);
         if !live.takes(scene.now) && !holds {
             return;
@@ -537,7 +596,7 @@ impl Actor {
 
     /// What came of it: enrolments that changed, and the alarm where it changed.
     pub fn finish(self) -> (Vec<Left>, Option<Alarm>) {
-        let mut due = self.timers.due();
+        let mut due = self.timers.due().into_iter().chain(self.broken_due).min();
         let mut left = Vec::new();
         for Inside { journey, run, fresh, touched, arrived } in self.inside {
             due = [due, run.due()].into_iter().flatten().min();
@@ -550,6 +609,14 @@ impl Actor {
         let changed = (alarm != self.alarm).then_some(alarm);
         (left, changed)
     }
+}
+
+/// Whether a run with this key may hear an event: of an order that somebody else placed with the contact's cart only the
+/// runs that are about this cart hear.
+fn is_for_cart_of(event: &Event, key: &str) -> bool {
+    let paid_by_other = event.properties.get(PAID_BY_OTHER).and_then(serde_json::Value::as_bool);
+    let cart = event.properties.get("cart_id").and_then(serde_json::Value::as_str);
+    paid_by_other != Some(true) || (!key.is_empty() && cart == Some(key))
 }
 
 fn is_same(inside: &Inside, enrolment: &LiveEnrolment) -> bool {

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use journey::ab::Trial;
 use model::{Problems, Slug, Timestamp, event::kind};
 use serde_json::json;
 use storage::{
@@ -60,6 +61,10 @@ pub struct Book {
     pub journeys: Vec<Arc<LiveJourney>>,
     /// Versions that cannot be compiled any more, by run: their contacts wait, and the others go on.
     pub broken: Vec<BrokenJourney>,
+    /// Versions that are finished and still count goals and what A/B tests want, by run.
+    pub past: Vec<Arc<LiveJourney>>,
+    /// Kinds of events that an open A/B test counts.
+    pub trial_kinds: BTreeSet<String>,
     /// Kinds of events that a trigger, an exit, a goal or a node of any of them listens for.
     pub kinds: BTreeSet<String>,
     /// The number of [`RULES_VERSION`] that it was loaded with.
@@ -75,10 +80,32 @@ impl Book {
     where
         S: SettingsStore + SegmentStore + RfmStore + LiveStore + Sync,
     {
+        Self::load_with(store, None).await
+    }
+
+    /// Loads those whose life is not over, and those that are finished but still count something at `now`.
+    ///
+    /// # Errors
+    /// See [`Book::load`].
+    pub async fn load_at<S>(store: &S, now: Timestamp) -> Result<Self>
+    where
+        S: SettingsStore + SegmentStore + RfmStore + LiveStore + Sync,
+    {
+        Self::load_with(store, Some(now)).await
+    }
+
+    async fn load_with<S>(store: &S, now: Option<Timestamp>) -> Result<Self>
+    where
+        S: SettingsStore + SegmentStore + RfmStore + LiveStore + Sync,
+    {
         // Read before the lives: what changes meanwhile makes the loop load again.
         let version = rules_version(store).await?;
-        let mut lives = store.load_lives(false).await?;
-        lives.retain(|record| !is_over(record.life));
+        let mut lives = store.load_lives(now.is_some()).await?;
+        let counts = |record: &LifeRecord| {
+            let until = Memo::of(record).counts_until;
+            record.life == Life::Finished && now.zip(until).is_some_and(|(now, until)| now < until)
+        };
+        lives.retain(|record| !is_over(record.life) || counts(record));
         lives.sort_unstable_by_key(|record| record.run);
         let mut book = Self { version, ..Self::default() };
         if lives.is_empty() {
@@ -88,12 +115,21 @@ impl Book {
         let newest = newest_open(&lives);
         for record in lives {
             match rules::compile_pinned(store, &versions, &record).await? {
+                Ok(rules) if is_over(record.life) => {
+                    let journey = LiveJourney::new(record, Arc::new(rules), false);
+                    book.trial_kinds.extend(journey.trial_kinds());
+                    let goal = journey.rules.journey.goal.as_ref();
+                    book.kinds.extend(goal.map(|goal| goal.listener.on.event_kind().to_owned()));
+                    book.past.push(Arc::new(journey));
+                }
                 Ok(rules) => {
                     let newest = newest.contains(&record.run);
                     let journey = LiveJourney::new(record, Arc::new(rules), newest);
                     book.kinds.extend(kinds(&journey.rules.journey));
+                    book.trial_kinds.extend(journey.trial_kinds());
                     book.journeys.push(Arc::new(journey));
                 }
+                Err(_) if is_over(record.life) => {}
                 Err(problems) => {
                     // Those inside can be taken out without knowing what the nodes do.
                     if record.life == Life::Stopping
@@ -114,6 +150,17 @@ impl Book {
     pub fn of_run(&self, run: i64) -> Option<&Arc<LiveJourney>> {
         let place = self.journeys.binary_search_by_key(&run, |journey| journey.record.run).ok()?;
         self.journeys.get(place)
+    }
+
+    /// The version of a run, or a finished one that still counts goals.
+    #[must_use]
+    pub fn counting(&self, run: i64) -> Option<&Arc<LiveJourney>> {
+        self.of_run(run).or_else(|| self.past.iter().find(|live| live.record.run == run))
+    }
+
+    /// All that count goals and what A/B tests want.
+    pub fn all_counting(&self) -> impl Iterator<Item = &Arc<LiveJourney>> {
+        self.journeys.iter().chain(&self.past)
     }
 
     /// The version of a journey that newcomers take.
@@ -182,6 +229,16 @@ impl LiveJourney {
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
         self.holds && self.is_within(now)
+    }
+
+    /// Its A/B tests that are not decided, with the numbers of their nodes.
+    pub fn open_trials(&self) -> impl Iterator<Item = (u16, &Trial)> {
+        let decided = |node: u16| self.winners.iter().any(|(known, _)| *known == node);
+        self.rules.journey.trials().filter(move |(node, _)| !decided(*node))
+    }
+
+    fn trial_kinds(&self) -> Vec<String> {
+        self.open_trials().flat_map(|(_, trial)| trial.kinds()).map(str::to_owned).collect()
     }
 
     fn is_within(&self, now: Timestamp) -> bool {

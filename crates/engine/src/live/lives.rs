@@ -27,7 +27,7 @@ use storage::{
     outbox::{MessageFilter, MessageState},
 };
 
-pub use memo::{Happened, Memo};
+pub use memo::{Decided, Happened, Memo};
 pub use publish::{Publication, PublishOptions, publish};
 pub use tick::{Ticked, start, tick};
 
@@ -282,7 +282,7 @@ fn wave(
 }
 
 /// Has the engine look at contacts again: after a pause, a stop, a move.
-fn look_at(contacts: RoaringTreemap, at: Timestamp) -> Option<NewWave> {
+pub(super) fn look_at(contacts: RoaringTreemap, at: Timestamp) -> Option<NewWave> {
     wave(super::RESUMED, contacts, at, Map::new())
 }
 

@@ -135,7 +135,7 @@ async fn passages<S: Storage>(store: &S, asking: &mut [Asking<'_>]) -> Result<()
         let id = asking[places[0]].journey.node(node).id.clone();
         let (own, total) = store.load_passages(journey, id, ids(asking, &places)).await?;
         for (place, own) in places.into_iter().zip(own) {
-            asking[place].run.answers().set_passages(node, Passages { own, total });
+            asking[place].run.answers().set_passages(node, Passages { own, total, taken: 0 });
         }
     }
     Ok(())

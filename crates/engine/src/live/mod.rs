@@ -6,6 +6,7 @@
 //! * [`conditions`]: whether conditions hold of contacts now, for a batch.
 //! * [`nightly`]: what is done over the whole base: scores, segments built anew, once a day.
 //! * [`products`]: whom a price that drops, a product that is back or nearly gone concerns.
+//! * [`trials`]: A/B tests, counted and decided.
 //! * [`watch`]: segments and RFM kept true as things happen.
 
 mod actor;
@@ -15,12 +16,14 @@ pub mod coupons;
 mod enter;
 pub mod lives;
 pub(crate) mod load;
+mod mended;
 pub mod nightly;
 pub mod outcomes;
 pub mod products;
 pub mod schedules;
 pub mod step;
 pub mod timers;
+pub mod trials;
 pub mod watch;
 pub mod work;
 

@@ -8,7 +8,7 @@ use model::{ContactId, MessageId, Slug};
 use storage::{
     Result, Storage,
     journeys::CountDelta,
-    live::LifeRecord,
+    live::{LifeRecord, TrialTally},
     lives::{EnrolmentRow, Held, RunTotals},
     outbox::MessageRow,
 };
@@ -36,17 +36,19 @@ pub struct Standing {
     pub waiting: Vec<CountDelta>,
     /// How many entered, are inside, reached the goal.
     pub totals: RunTotals,
+    /// What the variants of its A/B tests have come to.
+    pub tallies: Vec<TrialTally>,
     /// Why the version cannot be compiled any more; then those inside wait.
     pub broken: Option<model::Problems>,
 }
 
 impl Standing {
-    /// The share of those who entered that reached the goal, in ten-thousandths; none before somebody entered or without
-    /// a goal.
+    /// The share of the contacts who entered that reached the goal, inside or not long after, each once; in
+    /// ten-thousandths. None before somebody entered or without a goal.
     #[must_use]
     pub fn goal_share(&self) -> Option<u64> {
         self.rules.journey.goal.as_ref()?;
-        (self.totals.goals * 10_000).checked_div(self.totals.entered)
+        (self.totals.goal_contacts * 10_000).checked_div(self.totals.contacts)
     }
 }
 
@@ -79,7 +81,8 @@ pub async fn standing<S: Storage>(store: &S, journey: &Slug, over: usize) -> Res
         let report = campaign::status(store, &rules.journey, run).await?;
         let waiting = store.count_stays(record.run).await?;
         let totals = store.run_totals(record.run).await?;
-        standings.push(Standing { record, rules, report, waiting, totals, broken });
+        let tallies = store.load_tallies(record.run).await?;
+        standings.push(Standing { record, rules, report, waiting, totals, tallies, broken });
     }
     Ok((standings, store.count_held(journey.clone()).await?))
 }

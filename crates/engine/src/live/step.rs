@@ -6,20 +6,26 @@
 //! 4. Commit: enrolments, alarms, fields, lists, coupons, counters, messages, what was raised — and what is done.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use journey::{Counts, Found, Need, Run, graph::Reads, run::CouponNeed, trace};
+use journey::{
+    Counts, Found, Need, Run,
+    entry::Goal,
+    graph::Reads,
+    run::{CouponNeed, Passages},
+    trace,
+};
 use model::{Cart, ContactId, Event, MessageId, Slug, Timestamp, event::kind};
 use rayon::prelude::*;
 use serde_json::json;
 use storage::{
     Result, Storage, StoreError,
-    journeys::FieldChange,
+    journeys::{CountDelta, FieldChange},
     live::{
-        Alarm, CAUSES_MAX, CouponUse, Done, EnrolmentStep, LiveEnrolment, NewInput, NewWave, StepCommit,
-        StepOutcome,
+        Alarm, CAUSES_MAX, CouponUse, Done, Ended, EnrolmentStep, LiveEnrolment, NewInput, NewWave,
+        StepCommit, StepOutcome,
     },
     outbox::OutboxMessage,
 };
@@ -30,6 +36,7 @@ use super::{
     conditions,
     coupons::{CouponAsk, Coupons, Lease},
     lives, load, timers,
+    trials::{self, Samples},
     watch::{Seen, Watch},
 };
 use crate::campaign::report;
@@ -78,6 +85,8 @@ pub struct Stepped {
     pub stayed_out: u64,
     /// Contacts of an audience who are not in the base any more.
     pub gone: u64,
+    /// Runs whose A/B tests were told something.
+    pub trials: BTreeSet<i64>,
 }
 
 /// Works on a batch until it is committed. `seen` is what [`Watch`] made of it: its events are worked on too, its answers
@@ -154,18 +163,22 @@ impl<S: Storage> Batch<'_, S> {
         commit.members = self.seen.members.clone();
         commit.scores = self.seen.scores.clone();
         let mut stepped = Stepped::default();
+        let events = work.happened.iter().chain(&self.seen.events).map(|(event, _)| event);
+        commit.trials = trials::converted(&self.ground.book, events);
         let agendas = self.agendas(work);
         if agendas.is_empty() {
+            stepped.trials = commit.trials.iter().map(trials::run_of).collect();
             return Ok((commit, stepped));
         }
         let scene = Scene { ground: self.ground, now: self.now, members: self.members };
         let mut actors = self.load(agendas, work.enters.as_ref(), &scene).await?;
+        let mut samples = Samples::default();
         loop {
             let needs = go_all(&mut actors, &scene);
             if needs.is_empty() {
                 break;
             }
-            self.answer(&mut actors, needs, &scene, lease).await?;
+            self.answer(&mut actors, needs, &scene, lease, &mut samples).await?;
         }
         // A contact that is gone rings no more.
         let gone = work.rang.iter().filter(|contact| actors.iter().all(|actor| actor.contact != **contact));
@@ -177,6 +190,7 @@ impl<S: Storage> Batch<'_, S> {
             stepped.stayed_out += u64::from(actor.stays_out);
             self.take_over(actor, &mut commit, &mut stepped);
         }
+        stepped.trials = commit.trials.iter().map(trials::run_of).collect();
         Ok((commit, stepped))
     }
 
@@ -216,7 +230,8 @@ impl<S: Storage> Batch<'_, S> {
         let mut inside: HashMap<ContactId, Vec<LiveEnrolment>> = HashMap::new();
         let mut alarms: HashMap<ContactId, Alarm> = HashMap::new();
         // Who enters a journey in which nobody stays leaves the alarm alone, and what it rings for.
-        let stays = |enters: &Enters| enters.journey.rules.journey.nodes.iter().any(|node| node.step.waits());
+        let stays =
+            |enters: &Enters| enters.journey.rules.journey.nodes.iter().any(|node| node.step.may_stay());
         if enters.is_none_or(stays) {
             for enrolment in self.store.load_inside(ids.clone()).await? {
                 inside.entry(enrolment.contact).or_default().push(enrolment);
@@ -243,20 +258,26 @@ impl<S: Storage> Batch<'_, S> {
                 past.entry(enrolment.contact).or_default().push((slug.clone(), enrolment));
             }
         }
+        let mut ended = self.ended(&agendas).await?;
         let mut carts = self.carts(&agendas, &alarms).await?;
         let mut actors = Vec::with_capacity(people.len());
         for person in people {
             let contact = person.contact.id;
             let Some((agenda, rang)) = agendas.remove(&contact) else { continue };
-            let mut kept = Vec::new();
+            let (mut kept, mut broken_due) = (Vec::new(), None);
             for enrolment in inside.remove(&contact).unwrap_or_default() {
-                kept.extend(self.resume(&enrolment)?);
+                match self.resume(&enrolment)? {
+                    Some(inside) => kept.push(inside),
+                    None => broken_due = broken_due.into_iter().chain(self.due_later(&enrolment)).min(),
+                }
             }
             let alarm = alarms.get(&contact).cloned().unwrap_or_default();
             let again = agenda.iter().any(|happening| happening.event.kind == timers::TIMERS_CHECKED);
             let own = carts.remove(&contact).unwrap_or_default();
             let mut actor =
                 Actor::new(person, kept, past.remove(&contact).unwrap_or_default(), alarm, agenda, rang);
+            actor.broken_due = broken_due;
+            actor.ended = ended.remove(&contact).unwrap_or_default();
             if let Some(enters) = enters {
                 actor.enter(Arc::clone(&enters.journey));
             }
@@ -326,6 +347,13 @@ impl<S: Storage> Batch<'_, S> {
         }))
     }
 
+    /// When an enrolment rings of whose version nothing is known but that it waits. What is due already rings when the
+    /// version can be compiled again: see [`super::mended`].
+    fn due_later(&self, enrolment: &LiveEnrolment) -> Option<Timestamp> {
+        let run = Run::resume(journey::Person::default(), enrolment.state.as_ref()?)?;
+        run.due().filter(|due| *due > self.now)
+    }
+
     /// Earlier enrolments of those whom an event might bring into a journey.
     async fn past(
         &self,
@@ -369,6 +397,42 @@ impl<S: Storage> Batch<'_, S> {
         Ok(all)
     }
 
+    /// Enrolments that ended not long ago, of those to whom something happened that is a journey's goal.
+    async fn ended(
+        &self,
+        agendas: &BTreeMap<ContactId, (Vec<Happening>, bool)>,
+    ) -> Result<HashMap<ContactId, Vec<Ended>>> {
+        let goals: Vec<(i64, &Goal)> = self
+            .ground
+            .book
+            .all_counting()
+            .filter_map(|live| Some((live.record.run, live.rules.journey.goal.as_ref()?)))
+            .collect();
+        let mut since = Timestamp::MAX;
+        let mut contacts = Vec::new();
+        for (contact, (agenda, _)) in agendas {
+            let mut is_goal = false;
+            for event in agenda.iter().map(|happening| &happening.event) {
+                for (_, goal) in goals.iter().filter(|(_, goal)| goal.listener.on.event_kind() == event.kind)
+                {
+                    since = since.min(recommend::step::since(goal.within, event.at.min(self.now)));
+                    is_goal = true;
+                }
+            }
+            if is_goal {
+                contacts.push(*contact);
+            }
+        }
+        let mut ended: HashMap<ContactId, Vec<Ended>> = HashMap::new();
+        if !contacts.is_empty() {
+            let runs = goals.iter().map(|(run, _)| *run).collect();
+            for one in self.store.load_ended(runs, contacts, since).await? {
+                ended.entry(one.contact).or_default().push(one);
+            }
+        }
+        Ok(ended)
+    }
+
     /// The open carts of those whose timer for a cart rang, or whose timers are made anew.
     async fn carts(
         &self,
@@ -399,10 +463,12 @@ impl<S: Storage> Batch<'_, S> {
         needs: Vec<(usize, Vec<Need>)>,
         scene: &Scene<'_>,
         lease: &mut Lease,
+        samples: &mut Samples,
     ) -> Result<()> {
         self.conditions(actors, &needs, scene).await?;
         self.coupons(actors, &needs, lease).await?;
         self.memberships(actors, &needs).await?;
+        let sampled: Vec<(usize, u16)> = sampled(actors, &needs);
         let mut needs: HashMap<usize, Vec<Need>> = needs.into_iter().collect();
         let mut asking: Vec<load::Asking<'_>> = Vec::with_capacity(needs.len());
         for (place, actor) in actors.iter_mut().enumerate() {
@@ -411,7 +477,15 @@ impl<S: Storage> Batch<'_, S> {
                 asking.push(load::Asking { run, journey: &live.rules.journey, needs });
             }
         }
-        load::answer(self.store, &self.ground.shelf.catalogue, self.now, &mut asking).await
+        load::answer(self.store, &self.ground.shelf.catalogue, self.now, &mut asking).await?;
+        for (place, node) in sampled {
+            let Some((run, live)) = actors[place].running() else { continue };
+            let Some(trial) = live.rules.journey.node(node).step.trial() else { continue };
+            let taken = samples.ask(self.store, live, node, trial).await?;
+            let known = run.answers().passages(node).unwrap_or_default();
+            run.answers().set_passages(node, Passages { taken, ..known });
+        }
+        Ok(())
     }
 
     /// Conditions about histories, and the orders and events that they find.
@@ -561,6 +635,11 @@ impl<S: Storage> Batch<'_, S> {
     fn take_over(&self, mut actor: Actor, commit: &mut StepCommit, stepped: &mut Stepped) {
         let (contact, causes) = (actor.contact, actor.causes);
         commit.held.append(&mut actor.held);
+        for goal in &actor.goals {
+            let live = self.ground.book.counting(goal.run);
+            commit.trials.extend(live.into_iter().flat_map(|live| trials::late_goal(live, contact, goal.at)));
+        }
+        commit.goals.append(&mut actor.goals);
         let (left, alarm) = actor.finish();
         commit.alarms.extend(alarm.map(|alarm| (contact, alarm)));
         for left in left {
@@ -585,6 +664,7 @@ impl<S: Storage> Batch<'_, S> {
         commit.counts.extend(report::deltas(journey, &counts).into_iter().map(|delta| (run, delta)));
         let moved_in = arrived.into_iter().map(|node| (run, report::moved_in(journey, node)));
         commit.counts.extend(moved_in);
+        commit.trials.extend(trials::took(&live, contact, &effects.trace, finished.goal_at, self.now));
         for message in effects.messages {
             commit.messages.extend(outbox(&live, contact, entry.ordinal, message, self.now));
         }
@@ -625,6 +705,8 @@ impl<S: Storage> Batch<'_, S> {
         for (event, stored) in raised {
             if causes + 1 >= CAUSES_MAX {
                 stepped.dropped += 1;
+                let measure = report::DROPPED.to_owned();
+                commit.counts.push((run, CountDelta { node: String::new(), measure, n: 1 }));
             } else {
                 commit.inputs.push(NewInput { event, causes: causes + 1, stored });
             }
@@ -649,6 +731,21 @@ impl<S: Storage> Batch<'_, S> {
             stays: stays.into_iter().map(|node| journey.node(node).id.clone()).collect(),
         });
     }
+}
+
+/// Who asks whether the sample of an A/B test takes them, and at which node.
+fn sampled(actors: &[Actor], needs: &[(usize, Vec<Need>)]) -> Vec<(usize, u16)> {
+    let is_sampled = |place: usize, node: u16| {
+        let trial = actors[place].goes_on().and_then(|(_, live)| live.rules.journey.node(node).step.trial());
+        trial.is_some_and(|trial| trial.sample.is_some())
+    };
+    let asked = needs.iter().flat_map(|(place, needs)| needs.iter().map(move |need| (*place, need)));
+    asked
+        .filter_map(|(place, need)| match need {
+            Need::Passages(node) if is_sampled(place, *node) => Some((place, *node)),
+            _ => None,
+        })
+        .collect()
 }
 
 /// A message as the outbox takes it.

@@ -20,11 +20,12 @@ use tokio::sync::Notify;
 use super::{
     Book, Ground, Shelf,
     coupons::Coupons,
-    lives,
+    lives, mended,
     nightly::Jobs,
     products, schedules,
     step::{self, Stepped, Work},
     timers,
+    trials::Trials,
     watch::{Seen, Watch},
 };
 use crate::{catalogue, segments};
@@ -99,6 +100,7 @@ pub struct Engine<S> {
     watch: Watch,
     pool: Arc<Coupons>,
     jobs: Jobs,
+    trials: Trials,
     low_stock: Vec<LowStock>,
     rules_version: u64,
     shelf_at: Timestamp,
@@ -116,18 +118,21 @@ impl<S: Storage> Engine<S> {
         let watch = Watch::load(&store, &ground.workspace).await?;
         let knock = Arc::new(Notify::new());
         let jobs = Jobs::load(&store, &watch, now, Arc::clone(&knock)).await?;
+        let trials = Trials::of(&ground.book);
         let engine = Self {
             store,
             ground,
             watch,
             pool: Coupons::new(),
             jobs,
+            trials,
             low_stock: Vec::new(),
             rules_version,
             shelf_at: now,
             knock,
         };
         timers::renew(&engine.store, &engine.ground.book, now).await?;
+        mended::look(&engine.store, &engine.ground.book, now).await?;
         Ok(engine)
     }
 
@@ -158,7 +163,8 @@ impl<S: Storage> Engine<S> {
         }
         let alarm = self.store.next_alarm().await?;
         let start = schedules::next_start(&self.ground.book);
-        Ok(alarm.into_iter().chain(start).chain(self.jobs.next_due(now)).min())
+        let look = self.trials.next_due(now);
+        Ok(alarm.into_iter().chain(start).chain(look).chain(self.jobs.next_due(now)).min())
     }
 
     /// Works until nothing is due at `now`, work in the background included: for tests, simulations and one-off runs.
@@ -241,7 +247,9 @@ impl<S: Storage> Engine<S> {
             self.ground = ground(&self.store, now).await?;
             self.watch = Watch::load(&self.store, &self.ground.workspace).await?;
             self.jobs.reset(&self.watch);
+            self.trials.reset(&self.ground.book);
             timers::renew(&self.store, &self.ground.book, now).await?;
+            mended::look(&self.store, &self.ground.book, now).await?;
             self.rules_version = version;
             self.shelf_at = now;
             worked.jobs += 1;
@@ -304,7 +312,8 @@ impl<S: Storage> Engine<S> {
     /// Begins, ends and finishes journeys by themselves.
     async fn tick(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
         let ticked = lives::tick(&self.store, &self.ground.book, now).await?;
-        if ticked.changed() {
+        let decided = self.trials.tick(&self.store, &self.ground.book, now).await?;
+        if ticked.changed() || decided {
             worked.jobs += 1;
             self.refresh(now, worked).await?;
         }
@@ -338,7 +347,8 @@ impl<S: Storage> Engine<S> {
     async fn step(&mut self, work: &Work, seen: Seen, done: Done, now: Timestamp) -> Result<Option<Stepped>> {
         let stepped =
             step::step(&self.store, &self.ground, &self.watch, &self.pool, work, &seen, done, now).await;
-        if matches!(&stepped, Ok(Some(_))) {
+        if let Ok(Some(stepped)) = &stepped {
+            self.trials.touched(&stepped.trials);
             self.watch.committed(&seen);
             self.low_stock.extend(self.pool.warnings(&self.store).await?);
         }
@@ -351,7 +361,7 @@ impl<S: Storage> Engine<S> {
 /// # Errors
 /// What storage says; a stored segment or setting that cannot be read.
 pub async fn ground<S: Storage>(store: &S, now: Timestamp) -> Result<Ground> {
-    let book = Arc::new(Book::load(store).await?);
+    let book = Arc::new(Book::load_at(store, now).await?);
     let workspace = Arc::new(segments::Workspace::load(store).await?);
     let defaults = workspace
         .schema

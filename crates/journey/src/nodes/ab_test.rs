@@ -6,20 +6,21 @@
 //!   later runs and versions too.
 //! - `metric`: `opens`, `clicks` (of the run's messages), `goal`, `purchases`, or `{event: Signed Up}`; `within` says how
 //!   long after the variant was taken it counts (5 days).
-//! - `end`: `after` the journey's start, `on` a date and time (UTC, or in `zone`), or when a `sample` of contacts has come;
-//!   whichever is first, and 90 days at the latest. `significance: 95` (per cent, the default) ends it earlier, when the
-//!   best is better beyond chance; `significance: none` lets it run to its end.
+//! - `end`: `after` the journey's start or `on` a date and time (UTC, or in `zone`), whichever is first, and 90 days at the
+//!   latest. Of a `sample` so many contacts take part, and the others stay here until there is a winner; without `after` and
+//!   `on` it ends when the last of the sample has had the time `within`. `significance: 95` (per cent, the default) ends it
+//!   earlier, when the best is better beyond chance; `significance: none` lets it run to its end.
 //!
 //! How a winner is found: [`crate::ab`].
 
-use model::{Period, Problem, Timestamp, Zone, doc};
+use model::{Event, Period, Problem, Timestamp, Zone, doc};
 
-use super::{Flow, Kind, Reading, Role, Step, branches, split, wait};
+use super::{Flow, Kind, Reading, Role, Step, Wait, branches, split, wait};
 use crate::{
-    ab::{Metric, TEST_MAX_DAYS, Trial},
+    ab::{DECIDED, Metric, TEST_MAX_DAYS, Trial},
     check::Binder,
     document::read_word,
-    run::Context,
+    run::{Context, Ear, Need},
     trace::Detail,
 };
 
@@ -150,10 +151,31 @@ impl Step for AbTest {
         Some(&self.trial)
     }
 
+    fn hears(&self, signal: &Event, _ear: &Ear<'_>) -> bool {
+        signal.kind == DECIDED
+    }
+
+    fn listens(&self) -> Vec<String> {
+        self.trial.sample.map(|_| DECIDED.to_owned()).into_iter().collect()
+    }
+
+    fn may_stay(&self) -> bool {
+        self.trial.sample.is_some()
+    }
+
     fn step(&self, context: &mut Context<'_>) -> Flow {
         let winner = context.world.winners.iter().find(|(node, _)| *node == context.number);
         if let Some((_, variant)) = winner.filter(|(_, variant)| usize::from(*variant) < self.names.len()) {
             return Flow::done(*variant, Detail::Text("winner".into()));
+        }
+        if self.trial.sample.is_some() {
+            let Some(passages) = context.answers.passages(context.number) else {
+                return Flow::Needs(vec![Need::Passages(context.number)]);
+            };
+            // The others wait for the winner: the decision lets them go on.
+            if self.trial.is_complete(passages.taken) {
+                return Flow::Wait(Wait::default());
+            }
         }
         let number = context.lasting_dice().below(u64::from(branches::WHOLE));
         Flow::done(branches::place_of(&self.shares, number as u32) as u8, Detail::None)

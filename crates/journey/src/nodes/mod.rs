@@ -235,6 +235,11 @@ pub trait Step: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether contacts are found here between two batches, also where they do not always stay.
+    fn may_stay(&self) -> bool {
+        self.waits()
+    }
+
     /// The test that it makes of its branches.
     fn trial(&self) -> Option<&crate::ab::Trial> {
         None

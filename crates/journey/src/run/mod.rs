@@ -152,6 +152,8 @@ pub struct Passages {
     pub own: u64,
     /// By all contacts.
     pub total: u64,
+    /// Contacts that took a variant of the A/B test that the node is, in this run of the version.
+    pub taken: u64,
 }
 
 impl Answers {

@@ -211,7 +211,11 @@ impl<'a> Ride<'a> {
                     Need::Facts(needs) => run.answers().set_facts(needs, ContactFacts::default()),
                     Need::Condition(condition) => run.answers().set_condition(condition, flip(condition)),
                     Need::Passages(node) => {
-                        let passages = journey::run::Passages { own: self.passed, total: self.passed };
+                        let passages = journey::run::Passages {
+                            own: self.passed,
+                            total: self.passed,
+                            taken: self.passed,
+                        };
                         run.answers().set_passages(node, passages);
                     }
                     Need::Coupon(need) => run.answers().set_coupon(need, None),

@@ -10,7 +10,7 @@ use storage::{
     live::{Alarm, Done, StepCommit, StepOutcome},
 };
 
-use super::{enrolments, inputs};
+use super::{enrolments, inputs, trials};
 use crate::{contacts, coupons, outbox, pool::driver, rfm, segments};
 
 /// Commits a batch. Everything that could refuse it is looked at before anything is written.
@@ -37,6 +37,8 @@ pub(super) fn step(transaction: &Transaction<'_>, step: &StepCommit) -> Result<S
     coupons::assign(transaction, &step.coupons, step.at)?;
     write_passages(transaction, &step.passages)?;
     add_counts(transaction, step.counts.iter().map(|(run, delta)| (*run, delta)))?;
+    trials::mark(transaction, &step.trials)?;
+    trials::reach(transaction, &step.goals)?;
     let messages = outbox::insert(transaction, &step.messages, is_broadcast(&step.done))?;
     inputs::add(transaction, &step.inputs)?;
     crate::lives::hold(transaction, &step.held)?;

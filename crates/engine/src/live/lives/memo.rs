@@ -39,6 +39,12 @@ pub struct Memo {
     /// By node: the branch that an A/B test decided for.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub winners: BTreeMap<String, String>,
+    /// By node: how an A/B test was decided.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub decided: BTreeMap<String, Decided>,
+    /// After its end, until when goals and A/B tests count what happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts_until: Option<Timestamp>,
     /// Everything else.
     #[serde(flatten)]
     pub rest: serde_json::Map<String, serde_json::Value>,
@@ -57,6 +63,18 @@ pub struct Happened {
     pub life: String,
     /// Who did it.
     pub by: String,
+}
+
+/// How an A/B test was decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    /// When.
+    pub at: Timestamp,
+    /// `significant`, `end` or `tie`.
+    pub why: String,
+    /// The largest of the chances that the winner is not better than another variant, where that decided it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p: Option<f64>,
 }
 
 impl Memo {

@@ -180,8 +180,20 @@ async fn finish<S: Storage>(store: &S, book: &Book, record: &LifeRecord, to: Lif
     if store.has_open_messages(record.run).await? {
         return Ok(false);
     }
-    let after = memo::become_(record, to, by);
+    let mut after = memo::become_(record, to, by);
+    if to == Life::Finished {
+        let mut memo = Memo::of(&after);
+        memo.counts_until = book.of_run(record.run).and_then(|live| counts_until(live, by.at));
+        after.memo = memo.to_json();
+    }
     let changes = vec![LifeChange { before: record.clone(), after }];
     let completed = vec![(record.run, by.at)];
     store.change_lives(LifeCommit { changes, completed, ..LifeCommit::default() }).await
+}
+
+/// Until when a version that is finished now counts goals and what its open A/B tests want.
+fn counts_until(live: &LiveJourney, now: Timestamp) -> Option<Timestamp> {
+    let goal = live.rules.journey.goal.iter().map(|goal| goal.within);
+    let trials = live.open_trials().map(|(_, trial)| trial.within);
+    goal.chain(trials).map(|within| within.after(now)).max()
 }

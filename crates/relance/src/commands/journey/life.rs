@@ -252,10 +252,14 @@ fn tell_standing(standing: &Standing, held: &Held) {
             goal.and_then(|goal| goal.share).map(|share| format!(" of {} % wanted", percent(share.into())));
         let wanted = goal.and_then(|goal| goal.count).map(|count| format!(" of {count} wanted"));
         let target = target.or(wanted).unwrap_or_default();
-        eprintln!("goal: {} reached it, {} %{target}", totals.goals, percent(share));
+        eprintln!("goal: {} contacts reached it, {} %{target}", totals.goal_contacts, percent(share));
     }
-    for (node, branch) in &lives::Memo::of(record).winners {
-        eprintln!("A/B test {node}: decided for {branch}");
+    tell_tests(standing);
+    if standing.report.dropped > 0 {
+        eprintln!(
+            "{} events that it raised were dropped: journeys start each other again and again",
+            standing.report.dropped
+        );
     }
     if record.life == Life::Paused && (held.held > 0 || held.dropped > 0) {
         eprintln!(
@@ -265,6 +269,31 @@ fn tell_standing(standing: &Standing, held: &Held) {
     }
     for problem in standing.broken.iter().flatten() {
         eprintln!("cannot be compiled any more; those inside wait: {problem}");
+    }
+}
+
+/// What the variants of its A/B tests have come to, and which won.
+fn tell_tests(standing: &Standing) {
+    for tally in &standing.tallies {
+        let share = (tally.converted * 10_000).checked_div(tally.entered).unwrap_or_default();
+        eprintln!(
+            "A/B test {}: {} took {}, {} of them did what is wanted, {} %",
+            tally.node,
+            tally.entered,
+            tally.variant,
+            tally.converted,
+            percent(share)
+        );
+    }
+    let memo = lives::Memo::of(&standing.record);
+    for (node, branch) in &memo.winners {
+        let why = match memo.decided.get(node) {
+            Some(lives::Decided { p: Some(p), .. }) => format!(": better than chance (p = {p:.4})"),
+            Some(decided) if decided.why == "tie" => ": nobody was in front when it ended".to_owned(),
+            Some(_) => ": it was in front when it ended".to_owned(),
+            None => String::new(),
+        };
+        eprintln!("A/B test {node}: decided for {branch}{why}");
     }
 }
 
