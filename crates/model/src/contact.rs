@@ -70,6 +70,24 @@ impl Totals {
     }
 }
 
+/// A browser that takes push messages, as the push service named it when the contact agreed (W3C Push API).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushSubscription {
+    /// The address that a message is posted to: what tells subscriptions apart.
+    pub endpoint: String,
+    /// The browser's public key, base64url; empty when it was not given.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub p256dh: String,
+    /// The secret shared with the browser, base64url; empty when it was not given.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub auth: String,
+}
+
+impl PushSubscription {
+    /// Most subscriptions of one contact; beyond them the oldest goes.
+    pub const MAX: usize = 20;
+}
+
 /// A contact.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
@@ -117,6 +135,9 @@ pub struct Contact {
     /// Static lists that it is in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<Slug>,
+    /// Browsers that take push messages, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub push: Vec<PushSubscription>,
     /// Custom fields that were given a value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, Value>,

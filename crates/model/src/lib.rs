@@ -21,7 +21,7 @@ pub mod text;
 pub mod time;
 
 pub use commerce::{Cart, CartState, Line, Order, OrderStatus, Product};
-pub use contact::{AddressStatus, Consent, ConsentState, Contact, Totals};
+pub use contact::{AddressStatus, Consent, ConsentState, Contact, PushSubscription, Totals};
 pub use coupon::{CouponKind, CouponSet};
 pub use dice::Dice;
 pub use event::Event;

@@ -17,6 +17,8 @@ use crate::{
 pub(crate) const REACH_EMAIL: i64 = 1;
 /// Bit of `contacts.reach`: has a phone number.
 pub(crate) const REACH_PHONE: i64 = 2;
+/// Bit of `contacts.reach`: has a browser that takes push messages.
+pub(crate) const REACH_PUSH: i64 = 4;
 
 impl ContactStore for Sqlite {
     async fn load_contacts(&self, ids: Vec<ContactId>) -> Result<Vec<Contact>> {
@@ -170,7 +172,10 @@ pub(crate) fn release(
 pub(crate) fn reach(contact: &Contact) -> i64 {
     let email = contact.email.is_some() && contact.email_status == AddressStatus::Active;
     let phone = contact.phone.is_some();
-    (if email { REACH_EMAIL } else { 0 }) | (if phone { REACH_PHONE } else { 0 })
+    let push = !contact.push.is_empty();
+    (if email { REACH_EMAIL } else { 0 })
+        | (if phone { REACH_PHONE } else { 0 })
+        | (if push { REACH_PUSH } else { 0 })
 }
 
 /// Writes the profile of a new contact. Its identifiers are claimed by the caller.

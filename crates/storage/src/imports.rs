@@ -3,7 +3,9 @@
 
 use std::{collections::HashMap, future::Future};
 
-use model::{AddressStatus, Amount, Consent, Currency, OrderStatus, Problem, Slug, Timestamp, Value};
+use model::{
+    AddressStatus, Amount, Consent, Currency, OrderStatus, Problem, PushSubscription, Slug, Timestamp, Value,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -50,6 +52,9 @@ pub struct ContactPatch {
     pub consents: Vec<Consent>,
     /// Lists to put it in.
     pub lists: Vec<Slug>,
+    /// Browsers that take push messages from now on: one with a known endpoint is replaced. At most
+    /// [`PushSubscription::MAX`] are kept, the latest.
+    pub push: Vec<PushSubscription>,
     /// Custom fields; none removes the value.
     pub fields: BTreeMap<String, Option<Value>>,
 }

@@ -62,10 +62,10 @@ pub(crate) async fn people<S: Storage>(
             suppressed: on.contains(&Channel::Email),
             suppressed_on: on,
             sends: sends.remove(&contact.id).unwrap_or_default(),
+            push: u32::try_from(contact.push.len()).unwrap_or(u32::MAX),
             contact,
             totals,
             rfm,
-            ..Person::default()
         });
     }
     Ok(people)

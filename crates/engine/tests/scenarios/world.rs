@@ -160,3 +160,13 @@ impl Letterbox {
         format!("{}\n\n{}", line["subject"].as_str().unwrap_or_default(), text.join("\n").trim_end())
     }
 }
+
+/// The ways of a contact through a journey without what the trace says in brackets about ids and values.
+pub async fn ways(shop: &Shop, contact: &str, journey: &str) -> Vec<String> {
+    let plain = |step: &str| match step.split_once(" (") {
+        Some((head, detail)) if !detail.starts_with("until ") && !head.ends_with("left") => head.to_owned(),
+        _ => step.to_owned(),
+    };
+    let ways = shop.ways(contact, journey).await;
+    ways.iter().map(|way| way.split(" → ").map(plain).collect::<Vec<_>>().join(" → ")).collect()
+}

@@ -1,6 +1,6 @@
 //! Contacts of a batch: found by an identifier, made or changed.
 
-use model::{Consent, Contact, ContactId, Problem, Timestamp};
+use model::{Consent, Contact, ContactId, Problem, PushSubscription, Timestamp};
 use storage::{
     Result, StoreError,
     contacts::IdentifierKind,
@@ -192,6 +192,12 @@ fn apply(contact: &mut Contact, patch: &ContactPatch) {
             contact.lists.insert(place, list.clone());
         }
     }
+    for given in &patch.push {
+        contact.push.retain(|known| known.endpoint != given.endpoint);
+        contact.push.push(given.clone());
+    }
+    let over = contact.push.len().saturating_sub(PushSubscription::MAX);
+    contact.push.drain(..over);
     for (field, value) in &patch.fields {
         match value {
             Some(value) => contact.fields.insert(field.clone(), value.clone()),

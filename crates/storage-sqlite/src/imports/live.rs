@@ -266,6 +266,7 @@ fn changed_fields(before: &Contact, after: &Contact) -> Vec<String> {
         ("locale", before.locale != after.locale),
         ("time_zone", before.time_zone != after.time_zone),
         ("birth_date", before.birth_date != after.birth_date),
+        ("push", before.push != after.push),
     ]
     .into_iter()
     .filter(|(_, differs)| *differs)
