@@ -6,3 +6,4 @@ pub mod live;
 pub mod rfm;
 pub mod rules;
 pub mod segments;
+pub mod simulate;

@@ -257,7 +257,9 @@ async fn says_which_way_a_contact_went() {
     assert!(id[0].is_some());
     let output = shop.relance(&["journey", "trace", "c7@example.test", "--format", "csv"]);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("start: always → high: no → medium: no → low: no"), "{text}");
+    let nodes: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split(',').nth(4)).collect();
+    assert_eq!(nodes, ["start", "high", "medium", "low"], "{text}");
+    assert!(text.lines().nth(2).unwrap().contains("2026-06-01T00:00:00Z,high,"), "{text}");
     let nobody = shop.relance(&["journey", "trace", "C700"]);
     assert!(!nobody.status.success() && stderr(&nobody).contains("contact.unknown"), "{}", stderr(&nobody));
 }

@@ -97,6 +97,10 @@ impl RfmStore for Sqlite {
         .await
     }
 
+    async fn load_group_moves(&self, contacts: storage::segments::IdRange) -> Result<Vec<GroupMove>> {
+        self.read(move |connection| places::moves_of(connection, &contacts)).await
+    }
+
     async fn load_moves(&self, contact: ContactId) -> Result<Vec<GroupMove>> {
         self.read(move |connection| places::moves(connection, contact)).await
     }

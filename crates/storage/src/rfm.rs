@@ -230,6 +230,11 @@ pub trait RfmStore {
     /// The last `limit` runs of a model, the youngest first.
     fn load_rfm_runs(&self, model: Slug, limit: usize)
     -> impl Future<Output = Result<Vec<RunRecord>>> + Send;
+    /// All moves of the contacts with these ids in all models, by contact, then by time.
+    fn load_group_moves(
+        &self,
+        contacts: crate::segments::IdRange,
+    ) -> impl Future<Output = Result<Vec<GroupMove>>> + Send;
     /// All moves of a contact in all models, by time.
     fn load_moves(&self, contact: ContactId) -> impl Future<Output = Result<Vec<GroupMove>>> + Send;
 }

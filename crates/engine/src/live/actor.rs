@@ -219,6 +219,11 @@ impl Actor {
         ordinals.chain(fresh.map(|inside| inside.run.entry().ordinal)).max().unwrap_or_default() + 1
     }
 
+    /// The contact, when no run has it.
+    pub const fn person(&self) -> &Person {
+        &self.person
+    }
+
     /// The run that goes on, for its answers.
     pub fn running(&mut self) -> Option<(&mut Run, &Arc<LiveJourney>)> {
         let inside = self.inside.get_mut(self.active?)?;

@@ -284,7 +284,7 @@ fn winners(journey: &journey::Journey, memo: &serde_json::Value) -> Vec<(u16, u8
 }
 
 /// The kinds of events that a journey listens for.
-fn kinds(journey: &journey::Journey) -> BTreeSet<String> {
+pub(crate) fn kinds(journey: &journey::Journey) -> BTreeSet<String> {
     let listeners = journey.triggers.iter().chain(&journey.exits);
     let listeners = listeners.chain(journey.goal.iter().map(|goal| &goal.listener));
     let mut kinds: BTreeSet<String> = listeners.map(|listener| listener.on.event_kind().to_owned()).collect();

@@ -29,7 +29,7 @@ use crate::segments::{
 pub const CLOCKS_APART: i64 = 5 * Timestamp::MINUTE;
 
 /// Fields of a contact that come from its orders.
-const FROM_ORDERS: [&str; 5] =
+pub(crate) const FROM_ORDERS: [&str; 5] =
     ["first_order_at", "last_order_at", "order_count", "order_total", "average_order"];
 
 /// A question about one contact.
@@ -74,11 +74,7 @@ pub async fn find<S: Storage>(
     now: Timestamp,
 ) -> Result<Vec<Option<Found>>> {
     let known = Known::load(store, workspace, asks, now).await?;
-    let last = |ask: &Ask<'_>| {
-        let about = known.about(workspace, catalogue, ask, now)?;
-        about.last(ask.condition.activities().first()?)
-    };
-    Ok(asks.iter().map(last).collect())
+    Ok(asks.iter().map(|ask| known.found(workspace, catalogue, ask, now)).collect())
 }
 
 /// What the questions of a batch read.
@@ -175,15 +171,16 @@ impl Wanted {
     }
 }
 
-/// What was loaded. Lists are by contact, then by time.
+/// What was loaded. Lists are by contact, then by time; lines of orders are net.
 #[derive(Default)]
-struct Known {
-    contacts: BTreeMap<ContactId, Contact>,
-    totals: BTreeMap<ContactId, Totals>,
-    placements: BTreeMap<ContactId, Vec<RfmPlacement>>,
-    events: BTreeMap<String, Vec<Event>>,
-    orders: Vec<Order>,
-    open_carts: Vec<Cart>,
+pub(crate) struct Known {
+    pub contacts: BTreeMap<ContactId, Contact>,
+    pub totals: BTreeMap<ContactId, Totals>,
+    pub placements: BTreeMap<ContactId, Vec<RfmPlacement>>,
+    /// By kind.
+    pub events: BTreeMap<String, Vec<Event>>,
+    pub orders: Vec<Order>,
+    pub open_carts: Vec<Cart>,
 }
 
 impl Known {
@@ -223,9 +220,22 @@ impl Known {
         Ok(known)
     }
 
-    fn holds(&self, workspace: &Workspace, catalogue: &Catalogue, ask: &Ask<'_>, now: Timestamp) -> bool {
+    /// Whether a condition holds.
+    pub fn holds(&self, workspace: &Workspace, catalogue: &Catalogue, ask: &Ask<'_>, now: Timestamp) -> bool {
         self.about(workspace, catalogue, ask, now)
             .is_some_and(|about| segment::evaluate::is_member(ask.condition, &about, now, &workspace.zone))
+    }
+
+    /// The last that the one activity of a condition counts.
+    pub fn found(
+        &self,
+        workspace: &Workspace,
+        catalogue: &Catalogue,
+        ask: &Ask<'_>,
+        now: Timestamp,
+    ) -> Option<Found> {
+        let about = self.about(workspace, catalogue, ask, now)?;
+        about.last(ask.condition.activities().first()?)
     }
 
     /// What is known of the contact of a question; none when it does not exist.

@@ -9,11 +9,11 @@
 //! * [`trials`]: A/B tests, counted and decided.
 //! * [`watch`]: segments and RFM kept true as things happen.
 
-mod actor;
+pub(crate) mod actor;
 pub mod book;
 pub mod conditions;
 pub mod coupons;
-mod enter;
+pub(crate) mod enter;
 pub mod lives;
 pub(crate) mod load;
 mod mended;

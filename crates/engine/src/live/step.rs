@@ -196,18 +196,10 @@ impl<S: Storage> Batch<'_, S> {
 
     /// By contact: what happened that anybody cares for, and whose alarm rang.
     fn agendas(&self, work: &Work) -> BTreeMap<ContactId, (Vec<Happening>, bool)> {
-        let book = &self.ground.book;
-        let wants_carts = !timers::abandoned_after(book).is_empty();
-        let wants_dates = timers::has_dates(book);
-        let cares = |event: &Event| match event.kind.as_str() {
-            super::RESUMED | timers::TIMERS_CHECKED | lives::AUDIENCE | lives::HELD => true,
-            kind::CART_UPDATED | kind::ORDER_COMPLETED if wants_carts => true,
-            kind::CONTACT_CREATED | kind::CONTACT_UPDATED if wants_dates => true,
-            kind => book.kinds.contains(kind),
-        };
+        let cares = Cares::of(&self.ground.book);
         let mut agendas: BTreeMap<ContactId, (Vec<Happening>, bool)> = BTreeMap::new();
         let own = work.happened.iter().chain(&self.seen.events);
-        for (event, causes) in own.filter(|(event, _)| cares(event)) {
+        for (event, causes) in own.filter(|(event, _)| cares.for_event(event)) {
             let happening = Happening { event: Arc::new(event.clone()), causes: *causes };
             agendas.entry(event.contact).or_default().0.push(happening);
         }
@@ -746,6 +738,30 @@ fn sampled(actors: &[Actor], needs: &[(usize, Vec<Need>)]) -> Vec<(usize, u16)> 
             _ => None,
         })
         .collect()
+}
+
+/// For which events anything is to be done.
+pub(crate) struct Cares<'b> {
+    book: &'b super::Book,
+    carts: bool,
+    dates: bool,
+}
+
+impl<'b> Cares<'b> {
+    /// What the journeys of a book, and their timers, care for.
+    pub fn of(book: &'b super::Book) -> Self {
+        Self { book, carts: !timers::abandoned_after(book).is_empty(), dates: timers::has_dates(book) }
+    }
+
+    /// Whether one of them cares for an event.
+    pub fn for_event(&self, event: &Event) -> bool {
+        match event.kind.as_str() {
+            super::RESUMED | timers::TIMERS_CHECKED | lives::AUDIENCE | lives::HELD => true,
+            kind::CART_UPDATED | kind::ORDER_COMPLETED if self.carts => true,
+            kind::CONTACT_CREATED | kind::CONTACT_UPDATED if self.dates => true,
+            kind => self.book.kinds.contains(kind),
+        }
+    }
 }
 
 /// A message as the outbox takes it.

@@ -387,7 +387,7 @@ pub async fn sending<S: Storage>(store: &S) -> Result<policy::SendingRules> {
 }
 
 /// The catalogue, as far back as the journeys at work look.
-async fn shelf<S: Storage>(store: &S, book: &Book, now: Timestamp) -> Result<Shelf> {
+pub(crate) async fn shelf<S: Storage>(store: &S, book: &Book, now: Timestamp) -> Result<Shelf> {
     let longest = |period: &model::Period| {
         period.micros.saturating_add(i64::from(period.months).saturating_mul(31 * Timestamp::DAY))
     };

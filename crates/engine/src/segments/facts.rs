@@ -82,7 +82,7 @@ impl Data for Profile<'_> {
 }
 
 /// Everything that was loaded of a contact.
-pub(super) struct Person<'a> {
+pub(crate) struct Person<'a> {
     pub profile: Profile<'a>,
     pub placements: &'a [RfmPlacement],
     pub history: History<'a>,

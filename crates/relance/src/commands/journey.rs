@@ -3,6 +3,8 @@
 mod files;
 mod life;
 mod show;
+mod simulate;
+mod trace;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -121,10 +123,23 @@ enum What {
         #[arg(long, value_enum, default_value_t = Language::En)]
         lang: Language,
     },
-    /// Show which way a contact went through journeys, and why
+    /// Play a draft over the stored history: who would have entered, which way they would have gone, what they would have
+    /// been sent, what they bought afterwards. Nothing is written, nothing is sent
+    Simulate(simulate::Args),
+    /// Show which way a contact went through journeys, and why; or why it did not enter
     Trace {
-        /// The contact's external id or email address
-        contact: String,
+        /// The contact's external id or email address; with --contact: the journey's slug, file or folder
+        #[arg(value_name = "CONTACT|JOURNEY")]
+        what: String,
+        /// The contact, where the journey is given first
+        #[arg(long)]
+        contact: Option<String>,
+        /// Say why the contact did not enter the journey
+        #[arg(long)]
+        why_not: bool,
+        /// Language of the names
+        #[arg(long, value_enum, default_value_t = Language::En)]
+        lang: Language,
     },
 }
 
@@ -172,7 +187,10 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
             life::outcomes(journey, *run, contact.as_deref(), common).await
         }
         What::Retry { journey, uncertain } => life::retry(journey, *uncertain, common).await,
-        What::Trace { contact } => show::trace(&life::existing(common)?, contact, common.format).await,
+        What::Simulate(args) => simulate::run(args, common).await,
+        What::Trace { what, contact, why_not, lang } => {
+            trace::run(what, contact.as_deref(), *why_not, (*lang).into(), common).await
+        }
     }
 }
 

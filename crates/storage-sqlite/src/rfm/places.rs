@@ -154,6 +154,42 @@ pub(super) fn in_groups(connection: &Connection, model: &str, groups: &[String])
     Ok(members)
 }
 
+/// See `RfmStore::load_group_moves`.
+pub(super) fn moves_of(
+    connection: &Connection,
+    contacts: &storage::segments::IdRange,
+) -> Result<Vec<GroupMove>> {
+    if contacts.is_empty() || *contacts.end() < 0 {
+        return Ok(Vec::new());
+    }
+    let first = chunk::locate(ContactId((*contacts.start()).max(0))).0 as i64;
+    let last = chunk::locate(ContactId(*contacts.end())).0 as i64;
+    let mut found = Vec::new();
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT chunk, at, moves FROM rfm_moves WHERE chunk BETWEEN ?1 AND ?2 AND model_no = ?3 ORDER BY chunk, at",
+        )
+        .map_err(driver)?;
+    for model in models(connection)? {
+        let mut rows = statement.query((first, last, model.no)).map_err(driver)?;
+        while let Some(row) = rows.next().map_err(driver)? {
+            let chunk_no: i64 = row.get(0).map_err(driver)?;
+            let at = Timestamp(row.get(1).map_err(driver)?);
+            for one in chunk::decode_moves(blob(row, 2).map_err(driver)?)? {
+                let contact = ContactId(chunk_no * chunk::CHUNK_LEN as i64 + i64::from(one.place));
+                if !contacts.contains(&contact.0) {
+                    continue;
+                }
+                let from = (one.from != NEVER).then(|| group_slug(&model, one.from)).transpose()?;
+                let to = group_slug(&model, one.to)?;
+                found.push(GroupMove { contact, model: model.slug.clone(), at, from, to });
+            }
+        }
+    }
+    found.sort_by_key(|one: &GroupMove| (one.contact, one.at));
+    Ok(found)
+}
+
 /// See `RfmStore::load_moves`.
 pub(super) fn moves(connection: &Connection, contact: ContactId) -> Result<Vec<GroupMove>> {
     let (number, within) = chunk::locate(contact);

@@ -228,7 +228,7 @@ pub(super) async fn status(
     }
     for standing in &standings {
         tell_standing(standing, &held);
-        let counts = &standing.report;
+        let counts = &standing.report.counts;
         show::counts(&standing.rules.journey, counts, &standing.waiting, lang, common.format)?;
     }
     Ok(Some(ExitCode::SUCCESS))

@@ -1,16 +1,15 @@
 //! Printing problems, results and traces; the progress bar.
 
-use std::{process::ExitCode, time::Duration};
+use std::time::Duration;
 
 use engine::campaign::{Report, launch::Tell};
 use indicatif::{ProgressBar, ProgressStyle};
-use journey::{Journey, trace};
-use model::{ContactId, Lang, Problem};
-use storage::{
-    contacts::{ContactStore, IdentifierKind},
-    journeys::{CountDelta, JourneyStore},
+use journey::{
+    Counts, Journey,
+    trace::{self, Detail, TraceStep},
 };
-use storage_sqlite::Sqlite;
+use model::{Lang, Problem};
+use storage::journeys::CountDelta;
 
 use crate::{
     context::{Failure, Format},
@@ -54,22 +53,34 @@ pub(super) fn problems(problems: &[Problem], format: Format) -> Result<(), Failu
 
 /// Prints what a run came to: a line for each way out of each node.
 pub(super) fn report(journey: &Journey, report: &Report, lang: Lang, format: Format) -> Result<(), Failure> {
-    counts(journey, report, &[], lang, format)
+    counts(journey, &report.counts, &[], lang, format)
 }
 
 /// Prints the counts of a run: a line for each way out of each node, and for those who stay there.
 pub(super) fn counts(
     journey: &Journey,
-    report: &Report,
+    counts: &Counts,
     waiting: &[CountDelta],
     lang: Lang,
     format: Format,
 ) -> Result<(), Failure> {
+    listing_of(journey, counts, waiting, lang, format).print(format)?;
+    Ok(())
+}
+
+/// See [`counts`].
+pub(super) fn listing_of(
+    journey: &Journey,
+    counts: &Counts,
+    waiting: &[CountDelta],
+    lang: Lang,
+    format: Format,
+) -> Listing {
     let columns = ["node", "kind", "name", "in", "outcome", "reason", "contacts", "to"];
     let mut listing = Listing::new(&columns, &["in", "contacts"]);
     let mut last = None;
     let stays = |id: &str| waiting.iter().find(|delta| delta.node == id).map_or(0, |delta| delta.n);
-    let mut lines = report.counts.lines(journey);
+    let mut lines = counts.lines(journey);
     for delta in waiting {
         let Some(node) = journey.number(&delta.node) else { continue };
         let place = lines.iter().rposition(|line| line.node == node).map_or(lines.len(), |place| place + 1);
@@ -89,7 +100,7 @@ pub(super) fn counts(
             once(node.id.clone()),
             once(node.kind.word.to_owned()),
             once(node.label(lang).to_owned()),
-            once((report.counts.entered(line.node) + stays(&node.id)).to_string()),
+            once((counts.entered(line.node) + stays(&node.id)).to_string()),
             line.outcome.to_owned(),
             reason.or_else(|| line.left.map(|why| why.word().to_owned())).unwrap_or_default(),
             line.contacts.to_string(),
@@ -100,8 +111,7 @@ pub(super) fn counts(
             },
         ]);
     }
-    listing.print(format)?;
-    Ok(())
+    listing
 }
 
 /// Outcome of those who stay at a node.
@@ -134,35 +144,29 @@ fn leads_to(journey: &Journey, to: &[u16], no_branch: bool, lang: Lang, format: 
     }
 }
 
-/// Prints the journeys that a contact went through, with every step.
-pub(super) async fn trace(store: &Sqlite, contact: &str, format: Format) -> Result<ExitCode, Failure> {
-    let named = [IdentifierKind::ExternalId, IdentifierKind::Email].map(|kind| (kind, contact.to_owned()));
-    let found: Vec<Option<ContactId>> = store.resolve(named.to_vec()).await?;
-    let Some(id) = found.into_iter().flatten().next() else {
-        return Err(Problem::new("contact.unknown", format!("nobody is known as `{contact}`"))
-            .value(contact)
-            .cure("give an external id or an email address")
-            .into());
+/// A step as it is told: node, name, outcome, why.
+pub(super) fn told(journey: &Journey, step: &TraceStep, lang: Lang) -> [String; 4] {
+    let Some(node) = journey.nodes.get(usize::from(step.node)) else {
+        return [step.node.to_string(), String::new(), step.outcome.to_string(), String::new()];
     };
-    let columns = ["run", "journey", "version", "at", "steps"];
-    let mut listing = Listing::new(&columns, &["run", "version"]);
-    for enrolment in store.load_enrolments(id).await? {
-        let version =
-            engine::rules::stored_journey(store, enrolment.journey.clone(), enrolment.version).await?;
-        let steps = trace::decode(&enrolment.trace).unwrap_or_default();
-        listing.rows.push(vec![
-            enrolment.run.to_string(),
-            enrolment.journey.to_string(),
-            enrolment.version.to_string(),
-            enrolment.at.to_string(),
-            trace::describe(&steps, &version),
-        ]);
-    }
-    if listing.rows.is_empty() {
-        eprintln!("{contact} went through no journey yet");
-    }
-    listing.print(format)?;
-    Ok(ExitCode::SUCCESS)
+    let outcome = match step.outcome {
+        trace::STAYS => "stays",
+        trace::LEFT => "left",
+        outcome => node.outcomes().get(usize::from(outcome)).map_or("?", String::as_str),
+    };
+    let until = match lang {
+        Lang::En => "until",
+        Lang::Fr => "jusqu'à",
+    };
+    let why = match &step.detail {
+        Detail::None => String::new(),
+        Detail::Count(n) => n.to_string(),
+        Detail::Text(text) => text.clone(),
+        Detail::Refused(refusal) => refusal.label(lang).to_owned(),
+        Detail::Until(at) => format!("{until} {at}"),
+        Detail::Left(why) => why.word().to_owned(),
+    };
+    [node.id.clone(), node.label(lang).to_owned(), outcome.to_owned(), why]
 }
 
 /// What a run says meanwhile, on standard error.
