@@ -456,7 +456,7 @@ impl<'a> Player<'a> {
                 }
                 Need::Passages(node) => {
                     let own = self.passed.get(node).copied().unwrap_or_default();
-                    answers.set_passages(*node, Passages { own, total: 0 });
+                    answers.set_passages(*node, Passages { own, ..Passages::default() });
                 }
             }
         }
