@@ -129,6 +129,7 @@ pub async fn run<S: Store, T: Transport>(
         ready: VecDeque::new(),
         coming: None,
         drained: false,
+        again: false,
         outstanding: HashMap::new(),
         domains: HashMap::new(),
         pending: Vec::new(),
@@ -170,6 +171,8 @@ struct Round<'a, S, T: Transport> {
     coming: Option<JoinHandle<Result<Option<Batch>>>>,
     /// Nothing more was due at the last claim.
     drained: bool,
+    /// Something waits again since the claim that is under way began: that claim may not have seen it.
+    again: bool,
     /// Marked, with a lane or waiting for one; by place in the outbox.
     outstanding: HashMap<i64, Sent>,
     domains: HashMap<String, usize>,
@@ -197,8 +200,14 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
                     && self.coming.is_none()
                     && self.drained
                 {
+                    // What is given back to be judged anew is due as soon as that is written down.
+                    let released = |recorded: &Recorded| matches!(recorded.outcome, Outcome::Released);
+                    let given_back = self.pending.iter().any(released);
                     self.flush(Vec::new()).await?;
-                    return Ok(());
+                    if !given_back {
+                        return Ok(());
+                    }
+                    self.drained = false;
                 }
             }
             self.renew().await?;
@@ -225,6 +234,7 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
         if self.coming.is_none() && !self.drained && self.ready.len() <= claim / 2 {
             let (store, preparer) = (self.store.clone(), Arc::clone(&self.preparer));
             let (now, machine) = (self.delivery.clock.now(), self.delivery.machine.now());
+            self.again = false;
             self.coming = Some(tokio::spawn(async move {
                 let claimed = store.claim_messages(now, machine, machine.plus(LEASE), claim).await?;
                 if claimed.is_empty() {
@@ -235,9 +245,15 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
         }
     }
 
+    /// Something waits again: another claim must look for it.
+    const fn look_again(&mut self) {
+        (self.drained, self.again) = (false, true);
+    }
+
     fn take_in(&mut self, batch: Option<Batch>) {
+        let again = std::mem::take(&mut self.again);
         let Some(batch) = batch else {
-            self.drained = true;
+            self.drained = !again;
             return;
         };
         self.ready.extend(batch.ready);
@@ -294,7 +310,7 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
         for ready in leaving {
             // Its lease ran out and somebody else has it, or it waits again to be judged anew.
             if lost.contains(&ready.seq) {
-                self.drained = false;
+                self.look_again();
                 self.leave_domain(&ready.mail.to);
                 continue;
             }
@@ -312,7 +328,7 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
                 self.count(&ready.mail.send.template, MessageState::Skipped, Refusal::Expired.word());
                 skipped(Refusal::Expired)
             } else if now.since(ready.judged_at) >= JUDGED_FOR {
-                self.drained = false;
+                self.look_again();
                 Outcome::Released
             } else {
                 self.ready.push_back(ready);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
-    live::{lives, outcomes, timers::Timers},
+    live::{lives, timers::Timers},
     segments::{self, bulk, silent},
 };
 use journey::{Counts, Person, Run, nodes::sending, trace};
@@ -33,17 +33,14 @@ fn text(error: impl std::fmt::Display) -> String {
 ///
 /// # Errors
 /// What is not so.
-pub fn at_rest(world: &mut World, story: &Story, deep: bool) -> Checked {
+pub fn at_rest(world: &mut World, deep: bool) -> Checked {
     let now = world.now;
-    let journeys = story.folders.len();
     world.look(async |life: &mut Life| {
         let checked = async {
             queues(life, now).await?;
             alarms(life, now).await?;
             let rows = life.db.list_messages(MessageFilter::default(), 0, 100_000).await.map_err(text)?;
-            for n in 0..journeys {
-                counts(life, n, &rows).await?;
-            }
+            counts(life, &rows).await?;
             if deep {
                 segments(life, now).await?;
             }
@@ -91,15 +88,18 @@ async fn alarms(life: &Life, now: Timestamp) -> Checked {
 }
 
 /// In = waiting + done + left, by node; and traces, stays and messages say the same.
-async fn counts(life: &Life, journey: usize, rows: &[MessageRow]) -> Checked {
-    let slug = Slug::parse(&format!("j{journey}")).map_err(text)?;
-    let (standings, _) = outcomes::standing(&life.db, &slug, usize::MAX).await.map_err(text)?;
-    for standing in standings {
-        let (journey, run) = (&standing.rules.journey, standing.record.run);
-        let what = format!("{slug} version {}", standing.record.version);
-        if let Some(problems) = standing.broken {
-            return Err(format!("{what} does not compile any more: {problems:?}"));
-        }
+async fn counts(life: &Life, rows: &[MessageRow]) -> Checked {
+    let book = &life.engine.ground().book;
+    if let Some(broken) = book.broken.first() {
+        return Err(format!("a version does not compile any more: {broken:?}"));
+    }
+    for live in &book.journeys {
+        let (journey, run, slug) = (&live.rules.journey, live.record.run, &live.rules.journey.slug);
+        let what = format!("{slug} version {}", live.record.version);
+        let runs = life.db.load_journey_runs(slug.clone()).await.map_err(text)?;
+        let known = runs.iter().find(|known| known.id == run).ok_or("a run is missing")?;
+        let report = engine::campaign::status(&life.db, journey, known).await.map_err(text)?;
+        let staying = life.db.count_stays(run).await.map_err(text)?;
         let all = life.db.list_enrolments(run, None, (ContactId(0), 0), 100_000).await.map_err(text)?;
         let mut traced = Counts::default();
         let mut stays: BTreeMap<String, u64> = BTreeMap::new();
@@ -124,15 +124,11 @@ async fn counts(life: &Life, journey: usize, rows: &[MessageRow]) -> Checked {
                 *stays.entry(node.clone()).or_default() += 1;
             }
         }
-        if traced != standing.report.counts {
-            return Err(format!("{what}: counted {:?}, traced {:?}", standing.report.counts, traced));
+        if traced != report.counts {
+            return Err(format!("{what}: counted {:?}, traced {:?}", report.counts, traced));
         }
-        let waiting: BTreeMap<String, u64> = standing
-            .waiting
-            .iter()
-            .filter(|delta| delta.n > 0)
-            .map(|delta| (delta.node.clone(), delta.n))
-            .collect();
+        let waiting: BTreeMap<String, u64> =
+            staying.iter().filter(|delta| delta.n > 0).map(|delta| (delta.node.clone(), delta.n)).collect();
         if stays != waiting {
             return Err(format!("{what}: stay {stays:?}, counted {waiting:?}"));
         }

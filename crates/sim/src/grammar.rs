@@ -87,7 +87,6 @@ struct Growing<'a> {
     nodes: String,
     links: String,
     count: usize,
-    most: usize,
     keyed: bool,
     /// Nodes that read nothing of the way to them: other ways may lead there.
     pure: Vec<String>,
@@ -137,8 +136,8 @@ impl Grammar {
 
 /// What starts a journey: lines of its file, and whether its runs have a key.
 fn triggers(dice: &mut Dice) -> (String, bool) {
-    let one = |dice: &mut Dice| match dice.below(12) {
-        0 | 1 => "{on: event, event: Product Viewed}".to_owned(),
+    let one = |dice: &mut Dice| match dice.below(16) {
+        0 | 1 | 12 | 13 => "{on: event, event: Product Viewed}".to_owned(),
         2 => format!("{{segment_entered: {}}}", segment(dice)),
         3 => format!("{{segment_exited: {}}}", segment(dice)),
         4 => "{schedule: day, at: \"10:00\"}".to_owned(),
@@ -176,7 +175,7 @@ fn triggers(dice: &mut Dice) -> (String, bool) {
 
 fn journey(name: &str, journeys: usize, dice: &mut Dice) -> String {
     let (triggers, keyed) = triggers(dice);
-    let who = pick(dice, &["all", "all", "with_email", "with_phone"]);
+    let who = pick(dice, &["all", "all", "all", "with_email", "with_email", "with_phone"]);
     let source = if triggers.is_empty() {
         pick(dice, &["existing", "existing_and_new", "new"])
     } else {
@@ -193,14 +192,14 @@ fn journey(name: &str, journeys: usize, dice: &mut Dice) -> String {
     };
     let _ = writeln!(text, "reentry: {reentry}");
     let mut exits: Vec<String> = Vec::new();
-    if dice.below(3) == 0 {
+    if dice.below(4) == 0 {
         exits.push(if keyed && dice.below(2) == 0 {
             "{event: Order Completed, key: trigger.cart_id}".into()
         } else {
             "{event: Order Completed}".into()
         });
     }
-    if dice.below(3) == 0 {
+    if dice.below(4) == 0 {
         exits.push("{event: Unsubscribed, where: {ref: trigger.purpose, is: newsletter}}".into());
     }
     if dice.below(5) == 0 {
@@ -212,28 +211,27 @@ fn journey(name: &str, journeys: usize, dice: &mut Dice) -> String {
     if dice.below(4) == 0 {
         text.push_str("goal: {event: Order Completed, share: 10, within: P2D}\n");
     }
-    if dice.below(5) == 0 {
+    if dice.below(8) == 0 {
         let condition = match dice.below(3) {
             0 => "{did_not: Order Completed, within: P1D}".to_owned(),
             1 => format!("{{segment: {}}}", segment(dice)),
             _ => "{field: country, is_not: Spain}".to_owned(),
         };
-        let otherwise = pick(dice, &["skip", "leave"]);
+        let otherwise = pick(dice, &["skip", "skip", "leave"]);
         let _ = writeln!(text, "while: {{condition: {condition}, otherwise: {otherwise}}}");
     }
-    let most = 2 + dice.below(8) as usize;
+    let most = 2 + dice.below(14) as usize;
     let mut growing = Growing {
         nodes: String::new(),
         links: String::new(),
         count: 0,
-        most,
         keyed,
         pure: Vec::new(),
         loops: dice.below(4) == 0,
         journeys,
         dice,
     };
-    let (first, _) = growing.grow(&Way::default(), true);
+    let (first, _) = growing.grow(&Way::default(), most, true);
     let Growing { nodes, links, .. } = growing;
     let _ = write!(text, "nodes:\n{nodes}links:\n  - {{from: start, to: {first}}}\n{links}");
     text
@@ -241,10 +239,11 @@ fn journey(name: &str, journeys: usize, dice: &mut Dice) -> String {
 
 impl Growing<'_> {
     /// A node with all that follows it: its id, and whether other ways may lead to it.
-    fn grow(&mut self, way: &Way, first: bool) -> (String, bool) {
+    /// About so many nodes are made.
+    fn grow(&mut self, way: &Way, most: usize, first: bool) -> (String, bool) {
         let id = format!("n{}", self.count);
         self.count += 1;
-        let leaf = self.count >= self.most || way.depth > 7;
+        let leaf = most <= 1 || way.depth > 9;
         let mut here = Way { depth: way.depth + 1, ..way.clone() };
         let mut pure = true;
         let (node, outcomes) = if first && self.dice.below(8) == 0 {
@@ -254,7 +253,8 @@ impl Growing<'_> {
         } else {
             self.node(&id, &mut here, &mut pure)
         };
-        let limits = match self.dice.below(10) {
+        let share = (most.saturating_sub(1)).div_ceil(outcomes.len().max(1));
+        let limits = match self.dice.below(25) {
             0 if !node.contains("kind: end") => ", limits: {per_contact: 2}",
             1 if !node.contains("kind: end") => ", limits: {per_contact: 3, in_total: 4}",
             _ => "",
@@ -267,7 +267,7 @@ impl Growing<'_> {
                 if place + n > 0 && self.dice.below(4) == 0 {
                     continue;
                 }
-                let to = self.next(&here, &mut pure, place + n == 0);
+                let to = self.next(&here, &mut pure, share, place + n == 0);
                 let Some(to) = to else { continue };
                 let when =
                     if *outcome == "always" { String::new() } else { format!(", when: \"{outcome}\"") };
@@ -283,16 +283,16 @@ impl Growing<'_> {
         (id, pure)
     }
 
-    fn next(&mut self, here: &Way, pure: &mut bool, must: bool) -> Option<String> {
+    fn next(&mut self, here: &Way, pure: &mut bool, share: usize, must: bool) -> Option<String> {
         if self.loops && !here.waits.is_empty() && self.dice.below(6) == 0 {
             *pure = false;
             return Some(here.waits[self.dice.below(here.waits.len() as u64) as usize].clone());
         }
-        if !self.pure.is_empty() && self.dice.below(5) == 0 {
+        if !self.pure.is_empty() && self.dice.below(7) == 0 {
             return Some(self.pure[self.dice.below(self.pure.len() as u64) as usize].clone());
         }
-        if self.count < self.most || must {
-            let (id, own) = self.grow(here, false);
+        if share > 0 || must {
+            let (id, own) = self.grow(here, share, false);
             *pure &= own;
             return Some(id);
         }
@@ -343,7 +343,7 @@ impl Growing<'_> {
     fn node(&mut self, id: &str, here: &mut Way, pure: &mut bool) -> (String, Vec<&'static str>) {
         let always = || vec!["always"];
         let yes_no = || vec!["yes", "no"];
-        match self.dice.below(24) {
+        match self.dice.below(30) {
             0..=3 => {
                 let wait = match self.dice.below(8) {
                     0 => "until: {at: \"09:00\"}".to_owned(),

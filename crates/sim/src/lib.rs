@@ -106,7 +106,11 @@ pub fn tell(
     let told = go(&mut world, &story);
     figures.failures += world.faults.count();
     match told {
-        Ok(base) => Ok((base, std::mem::take(&mut world.told))),
+        Ok(base) => {
+            let mut told = std::mem::take(&mut world.told);
+            told.extend(check::tell_ways(&mut world, &story).unwrap_or_default());
+            Ok((base, told))
+        }
         Err(what) => {
             let mut told = std::mem::take(&mut world.told);
             told.extend(world.faults.take());
@@ -122,15 +126,15 @@ fn go(world: &mut World, story: &Story) -> Result<Vec<String>, String> {
     for (place, (at, act)) in story.acts.iter().enumerate() {
         world.until(*at)?;
         world.act(act, story)?;
-        check::at_rest(world, story, place % 5 == 4 || place == last)?;
+        check::at_rest(world, place % 5 == 4 || place == last)?;
     }
     // The next night, and everything that is still to be delivered.
     let night = (world.now.plus(-Timestamp::HOUR).0.div_euclid(Timestamp::DAY) + 1) * Timestamp::DAY;
     world.until(Timestamp(night).plus(Timestamp::HOUR))?;
     check::after_a_night(world)?;
-    check::at_rest(world, story, true)?;
+    check::at_rest(world, true)?;
     world.drain()?;
-    check::at_rest(world, story, true)?;
+    check::at_rest(world, true)?;
     check::at_end(world)?;
     world.die();
     dump::dump(&world.path)

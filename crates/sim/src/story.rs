@@ -1,5 +1,7 @@
 //! What happens in a shop, chosen beforehand: the same story can be told with failures and without.
 
+use std::collections::HashMap;
+
 use engine::rules::Folder;
 use model::{Amount, Consent, ConsentState, Dice, Slug, Timestamp};
 use storage::imports::{ImportBatch, ImportCart, ImportEvent, ImportLine, ImportRefund, RefundOf};
@@ -183,7 +185,7 @@ impl Teller {
         let journey = self.dice.below(journeys as u64) as usize;
         match self.dice.below(40) {
             0..=21 => {
-                let n = 1 + self.dice.below(5);
+                let n = 1 + self.dice.below(8);
                 Act::Happen((0..n).map(|_| self.item(now)).collect())
             }
             22..=27 => Act::Deliver,
@@ -271,7 +273,24 @@ fn consent(purpose: &str, yes: bool, at: Timestamp) -> Consent {
 /// Puts things into a batch of its instant. The order of a batch is that of the base: contacts, products, orders …
 pub fn fill(batch: &mut ImportBatch, items: &[Item]) {
     let now = batch.now;
-    for item in items {
+    // Of what says how something stands now, the last counts: a batch that contradicts itself is no other when repeated.
+    let mut last: HashMap<String, usize> = HashMap::new();
+    let about = |item: &Item| match item {
+        Item::Country(who, _) => Some(format!("country {who}")),
+        Item::Consent(who, purpose, _) => Some(format!("consent {who} {purpose}")),
+        Item::Cart(id, ..) => Some(format!("cart {id}")),
+        Item::Product(id, ..) => Some(format!("product {id}")),
+        _ => None,
+    };
+    for (place, item) in items.iter().enumerate() {
+        if let Some(about) = about(item) {
+            last.insert(about, place);
+        }
+    }
+    for (place, item) in items.iter().enumerate() {
+        if about(item).is_some_and(|about| last[&about] != place) {
+            continue;
+        }
         match item {
             Item::Event(event) => batch.events.push(event.clone()),
             Item::Order(id, who, lines, cart) => {
