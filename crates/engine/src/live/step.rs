@@ -231,11 +231,13 @@ impl<S: Storage> Batch<'_, S> {
             let loaded = self.store.load_alarms(ids.clone()).await?;
             alarms = ids.iter().copied().zip(loaded).collect();
         }
+        let mut ended = self.ended(&agendas).await?;
         // Most of what happens concerns nobody who is inside and starts nothing: their profiles stay where they are.
         if enters.is_none() {
             agendas.retain(|contact, (agenda, rang)| {
                 *rang
                     || inside.contains_key(contact)
+                    || ended.contains_key(contact)
                     || agenda.iter().any(|happening| self.may_matter(&happening.event))
             });
         }
@@ -250,7 +252,6 @@ impl<S: Storage> Batch<'_, S> {
                 past.entry(enrolment.contact).or_default().push((slug.clone(), enrolment));
             }
         }
-        let mut ended = self.ended(&agendas).await?;
         let mut carts = self.carts(&agendas, &alarms).await?;
         let mut actors = Vec::with_capacity(people.len());
         for person in people {
