@@ -283,7 +283,8 @@ impl<S: Storage> Batch<'_, S> {
         Ok(actors)
     }
 
-    /// Whether an event may matter to a contact who is inside nothing: by starting a journey, or for its timers.
+    /// Whether an event may matter to a contact who is inside nothing: by starting a journey, as a goal reached late, or
+    /// for its timers.
     fn may_matter(&self, event: &Event) -> bool {
         match event.kind.as_str() {
             lives::AUDIENCE | lives::HELD | timers::TIMERS_CHECKED => return true,
@@ -296,6 +297,14 @@ impl<S: Storage> Batch<'_, S> {
                 return true;
             }
             _ => {}
+        }
+        // A goal may be reached after the end.
+        let is_goal = |live: &Arc<LiveJourney>| {
+            let goal = live.rules.journey.goal.as_ref();
+            goal.is_some_and(|goal| goal.listener.on.event_kind() == event.kind)
+        };
+        if self.ground.book.all_counting().any(is_goal) {
+            return true;
         }
         self.ground.book.journeys.iter().any(|live| {
             let journey = &live.rules.journey;

@@ -1,10 +1,12 @@
 //! Seed 003: reminders of a cart by mail, text message and push, until it is bought.
 
 use engine::live::outcomes::standing;
-use model::{ConsentState, Timestamp, event::kind};
+use model::{ConsentState, PushSubscription, Timestamp, event::kind};
 use serde_json::{Map, Value as Json, json};
 use storage::{
+    contacts::ContactStore,
     imports::{ContactPatch, ImportEvent},
+    journeys::{AudienceFilter, JourneyStore},
     outbox::MessageState,
 };
 use testkit::{at, block_on, event, product};
@@ -24,9 +26,9 @@ const TO_SMS: &str = "start: always → mail: sent → opened: stays (until 2026
 fn reachable(id: &str, locale: &str) -> ContactPatch {
     let mut patch = subscriber(id, locale);
     patch.phone = Some(format!("+4420794600{:02}", id.bytes().map(u32::from).sum::<u32>() % 100));
-    patch.push.push(model::PushSubscription {
+    patch.push.push(PushSubscription {
         endpoint: format!("https://push.example.test/{id}"),
-        ..model::PushSubscription::default()
+        ..PushSubscription::default()
     });
     for purpose in ["sms", "push"] {
         patch.consents.push(consent(purpose, ConsentState::Subscribed, Timestamp(0)));
@@ -256,7 +258,8 @@ fn the_goal_is_half_of_them() {
         .await;
         shop.pass(Timestamp::HOUR).await;
         shop.happen(|batch, now| batch.events.push(bought("ann", "k-ann", now))).await;
-        shop.until(at("2026-03-03T09:00:00Z")).await;
+        // After its end a run can still reach the goal, for three days.
+        shop.until(at("2026-03-06T09:59:59Z")).await;
         shop.happen(|batch, now| batch.events.push(bought("bob", "k-bob", now))).await;
         shop.happen(|batch, now| batch.events.push(bought("cid", "another", now))).await;
         shop.pass(10 * Timestamp::DAY).await;
@@ -268,5 +271,51 @@ fn the_goal_is_half_of_them() {
             "cid bought another cart, dan too late"
         );
         assert_eq!(standings[0].goal_share(), Some(5_000));
+    });
+}
+
+#[test]
+fn a_push_goes_to_whoever_has_a_browser_that_takes_it() {
+    block_on(async {
+        let mut shop = shop(&["ann"]).await;
+        let browser = |n: usize| PushSubscription {
+            endpoint: format!("https://push.example.test/browser-{n}"),
+            ..PushSubscription::default()
+        };
+        shop.past(|batch| {
+            for id in ["bob", "cid"] {
+                let mut patch = reachable(id, "en-GB");
+                patch.push.clear();
+                batch.contacts.push(patch);
+            }
+        })
+        .await;
+        shop.happen(|batch, now| {
+            for id in ["ann", "bob", "cid"] {
+                batch.events.push(left(id, &format!("k-{id}"), "51", now));
+            }
+        })
+        .await;
+        // Cid says yes in more browsers than are kept, in one of them twice.
+        shop.happen(|batch, _| {
+            let mut patch = testkit::contact("cid");
+            patch.push = (0..=PushSubscription::MAX).chain([5]).map(browser).collect();
+            batch.contacts.push(patch);
+        })
+        .await;
+        let (ann, cid) = (shop.contact("ann").await, shop.contact("cid").await);
+        let contacts = shop.store.db.load_contacts(vec![cid]).await.unwrap();
+        let kept: Vec<&str> = contacts[0].push.iter().map(|push| push.endpoint.as_str()).collect();
+        assert_eq!(kept.len(), PushSubscription::MAX);
+        assert_eq!(kept[0], browser(1).endpoint, "the oldest went");
+        assert_eq!(kept[PushSubscription::MAX - 1], browser(5).endpoint, "said again: the latest");
+        let subscribers = shop.store.db.scan_audience(AudienceFilter::PushSubscribers).await.unwrap();
+        let subscribers: Vec<u64> = subscribers.into_iter().collect();
+        assert_eq!(subscribers, [ann.0.cast_unsigned(), cid.0.cast_unsigned()]);
+        shop.pass(3 * Timestamp::DAY).await;
+        for (id, end) in [("ann", "push: sent"), ("bob", "push: not_sent"), ("cid", "push: sent")] {
+            let way = ways(&shop, id, JOURNEY).await;
+            assert!(way[0].ends_with(end), "{id}: {way:?}");
+        }
     });
 }
