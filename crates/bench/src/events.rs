@@ -1,13 +1,17 @@
 //! `relance bench events`: events from their arrival to committed consequences. Each is of a kind that three segments
-//! read and that a journey waits for; one contact in a hundred is inside that journey. The same for bases of growing
-//! size: an event costs what it touches, not what lies beside it.
+//! read and that a journey waits for; one contact in a hundred is inside that journey. The events come from visitors
+//! spread over the whole base, as in a shop where some are there and most are not. The same for bases of growing size: an
+//! event costs what it touches, not what lies beside it. Beside it: events of contacts picked from everybody, each for the
+//! first time, when the histories of their conditions must be read from the disk.
 
+use engine::live::work::{Engine, Worked};
 use model::{Dice, Timestamp, event::kind};
 use serde_json::json;
 use storage::{
     imports::{ContactKey, ImportBatch, ImportEvent, ImportStore},
     segments::SegmentStore,
 };
+use storage_sqlite::Sqlite;
 
 use crate::{
     Plan, Report, Stopwatch,
@@ -19,6 +23,10 @@ use crate::{
 pub const CONTACTS: u64 = 1_000_000;
 /// Events that are measured on each base.
 pub const EVENTS: u64 = 200_000;
+/// Events of contacts picked from everybody.
+const FIRST: u64 = 20_000;
+/// Contacts who visit.
+const VISITORS: u64 = 20_000;
 /// Events that arrive together.
 const BATCH: u64 = 1_000;
 
@@ -75,9 +83,8 @@ async fn measure(plan: &Plan, contacts: u64) -> Result<Report, String> {
     }
     let db = &base.db;
     living::build_segments(db, &SEGMENTS).await?;
-    let mut now = END;
+    let now = END;
     let mut engine = living::publish(db, JOURNEY, now).await?;
-    let mut dice = Dice::of(&[plan.seed, contacts]);
     // One contact in a hundred waits.
     let inside: Vec<u64> = (1..=contacts).step_by(100).collect();
     for (part, chunk) in inside.chunks(BATCH as usize).enumerate() {
@@ -96,56 +103,99 @@ async fn measure(plan: &Plan, contacts: u64) -> Result<Report, String> {
     }
     engine.settle(now).await.map_err(said)?;
 
+    // Everybody who visits has been here before.
+    let visitors = Visitors { contacts, number: contacts.min(VISITORS), seed: plan.seed };
+    let warm = visitors.number.div_ceil(BATCH) * BATCH;
+    arrive(db, &mut engine, &visitors, Pick::InTurn, warm, "warm").await?;
     let watch = Stopwatch::start();
-    let (tell, mut told) = tokio::sync::mpsc::channel::<()>(4);
-    let (store, total) = (db.clone(), EVENTS);
-    let arriving = tokio::spawn(async move {
-        let mut at = now;
-        for part in 0..total / BATCH {
-            at = at.plus(BATCH.cast_signed() * 50);
-            let mut batch = ImportBatch::new(at);
-            batch.live = true;
-            for number in 0..BATCH {
-                let contact = 1 + dice.below(contacts);
-                let product = format!("p{:06}", dice.below(5_000));
-                batch.events.push(event(
-                    contact,
-                    kind::PRODUCT_VIEWED,
-                    at,
-                    format!("m{part}-{number}"),
-                    &product,
-                ));
-            }
-            store.import(batch).await.map_err(said)?;
-            if tell.send(()).await.is_err() {
-                break;
-            }
-        }
-        Ok::<Timestamp, String>(at)
-    });
-    let mut worked = engine::live::work::Worked::default();
-    while told.recv().await.is_some() {
-        now = now.plus(BATCH.cast_signed() * 50);
-        worked += engine.turn(now, false).await.map_err(said)?;
-    }
-    let end = arriving.await.map_err(|error| error.to_string())??;
-    while worked.inputs < EVENTS {
-        let more = engine.turn(end, false).await.map_err(said)?;
-        if !more.any() {
-            return Err(format!("{} of {EVENTS} events were worked on", worked.inputs));
-        }
-        worked += more;
-    }
+    let worked = arrive(db, &mut engine, &visitors, Pick::Visitor, EVENTS, "m").await?;
     let mut report = watch.report("events", EVENTS);
+    let first = Stopwatch::start();
+    arrive(db, &mut engine, &visitors, Pick::Anybody, FIRST, "first").await?;
+    let (first, _) = first.elapsed();
     report.more.insert("contacts".into(), json!(contacts));
+    report.more.insert("visitors".into(), json!(visitors.number));
     report.more.insert("inside".into(), json!(inside.len()));
     report.more.insert("steps".into(), json!(worked.steps));
+    report.more.insert("first_time_events_per_second".into(), json!(FIRST as f64 / first));
     let mut members = serde_json::Map::new();
     for record in db.load_segments().await.map_err(said)? {
         members.insert(record.slug.to_string(), json!(record.members));
     }
     report.more.insert("members".into(), members.into());
     Ok(report)
+}
+
+/// Who visits: so many, spread evenly over the base.
+#[derive(Clone, Copy)]
+struct Visitors {
+    contacts: u64,
+    number: u64,
+    seed: u64,
+}
+
+/// Whose events arrive.
+#[derive(Clone, Copy)]
+enum Pick {
+    /// Each visitor's, one after the other.
+    InTurn,
+    /// Some visitor's.
+    Visitor,
+    /// Anybody's.
+    Anybody,
+}
+
+/// Lets events arrive while the engine works on them, until all are worked on.
+async fn arrive(
+    db: &Sqlite,
+    engine: &mut Engine<Sqlite>,
+    visitors: &Visitors,
+    pick: Pick,
+    total: u64,
+    name: &'static str,
+) -> Result<Worked, String> {
+    let (tell, mut told) = tokio::sync::mpsc::channel::<Timestamp>(4);
+    let (store, visitors) = (db.clone(), *visitors);
+    let mut dice = Dice::of(&[visitors.seed, visitors.contacts, total]);
+    let arriving = tokio::spawn(async move {
+        for part in 0..total / BATCH {
+            let at = END.plus(part.cast_signed() * 50_000);
+            let mut batch = ImportBatch::new(at);
+            batch.live = true;
+            for number in 0..BATCH {
+                let visitor = match pick {
+                    Pick::InTurn => (part * BATCH + number) % visitors.number,
+                    Pick::Visitor | Pick::Anybody => dice.below(visitors.number),
+                };
+                let contact = match pick {
+                    Pick::Anybody => 1 + dice.below(visitors.contacts),
+                    _ => 1 + visitor * (visitors.contacts / visitors.number),
+                };
+                let product = format!("p{:06}", dice.below(5_000));
+                let id = format!("{name}{part}-{number}");
+                batch.events.push(event(contact, kind::PRODUCT_VIEWED, at, id, &product));
+            }
+            store.import(batch).await.map_err(said)?;
+            if tell.send(at).await.is_err() {
+                break;
+            }
+        }
+        Ok::<(), String>(())
+    });
+    let (mut worked, mut now) = (Worked::default(), END);
+    while let Some(at) = told.recv().await {
+        now = at;
+        worked += engine.turn(now, false).await.map_err(said)?;
+    }
+    arriving.await.map_err(|error| error.to_string())??;
+    while worked.inputs < total / BATCH * BATCH {
+        let more = engine.turn(now, false).await.map_err(said)?;
+        if !more.any() {
+            return Err(format!("{} of {total} events were worked on", worked.inputs));
+        }
+        worked += more;
+    }
+    Ok(worked)
 }
 
 fn event(contact: u64, kind: &str, at: Timestamp, id: String, product: &str) -> ImportEvent {

@@ -35,7 +35,7 @@ impl Default for Options {
 
 /// Size of the write-ahead log, in pages of 4 KiB, at which it is moved into the file: a greater log spares writing the
 /// same page again and again while much is written, and costs disk space and a longer opening after a crash.
-const LOG_PAGES: u32 = 16_384;
+const LOG_PAGES: u32 = 65_536;
 
 /// Prepared statements kept per connection.
 const STATEMENTS: usize = 256;
@@ -202,7 +202,7 @@ fn connect_writer(path: &Path, options: &Options) -> Result<Connection> {
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA wal_autocheckpoint = {LOG_PAGES};
-             PRAGMA journal_size_limit = 67108864;"
+             PRAGMA journal_size_limit = 268435456;"
         ))
         .map_err(driver)?;
     Ok(connection)

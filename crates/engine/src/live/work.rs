@@ -30,8 +30,9 @@ use super::{
 };
 use crate::{catalogue, segments};
 
-/// Inputs that are worked on at once: their transaction takes about 20 ms.
-pub const INPUTS: usize = 1_000;
+/// Inputs that are worked on at once, when so many wait: their transaction takes some tens of milliseconds, and what they
+/// touch together is written once.
+pub const INPUTS: usize = 2_000;
 /// Alarms and flips that are worked on at once.
 pub const ALARMS: usize = 1_000;
 /// Contacts of a wave that are worked on at once.
