@@ -86,6 +86,8 @@ pub struct World {
     pub path: PathBuf,
     /// The time.
     pub now: Timestamp,
+    /// The latest time that the clock ever showed: in a storm it may be set back.
+    pub latest: Timestamp,
     /// What breaks.
     pub faults: Arc<Faults>,
     /// Who takes messages.
@@ -130,6 +132,7 @@ impl World {
             weather,
             path: folder.path().join("relance.db"),
             now: start,
+            latest: start,
             faults,
             post: Post::new(seed, if seed.is_multiple_of(3) { 4 } else { 0 }),
             told: Vec::new(),
@@ -294,6 +297,19 @@ impl World {
             }
         }
         Err(format!("something is due at {} again and again", self.now))
+    }
+
+    /// In a storm the clock is set now and then, forward or back.
+    pub fn jump(&mut self) {
+        self.latest = self.latest.max(self.now);
+        if self.weather != Weather::Storm || self.dice.below(12) != 0 {
+            return;
+        }
+        let by = self.dice.below(100_000).cast_signed() * Timestamp::SECOND;
+        let back = self.dice.below(2) == 0;
+        self.now = self.now.plus(if back { -by / 8 } else { by });
+        self.latest = self.latest.max(self.now);
+        self.tell(format!("the clock is set {}", if back { "back" } else { "forward" }));
     }
 
     /// Puts the shop's base there.
