@@ -10,6 +10,7 @@ pub mod recommend;
 pub mod render;
 pub mod rfm;
 pub mod segment;
+pub mod simulate;
 pub mod smtp;
 pub mod steps;
 pub mod synthetic;

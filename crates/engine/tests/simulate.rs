@@ -164,7 +164,7 @@ exit:
 reentry: after_exit
 nodes:
   held: {kind: holdout, share: 30}
-  until: {kind: wait, until: {time: "09:00"}}
+  until: {kind: wait, until: {at: "09:00"}}
   mail: {kind: send_email, template: hello, purpose: newsletter}
 links:
   - {from: start, to: held}

@@ -45,6 +45,8 @@ pub enum Name {
     Events,
     /// Waits of a million contacts that end at the same instant; a restart meanwhile
     Steps,
+    /// A draft played over thirty days of history
+    Simulate,
     /// Handing mails over to an SMTP sink
     Smtp,
 }
@@ -65,6 +67,7 @@ pub async fn run(args: &Args, _: &Common) -> Result<ExitCode, Failure> {
         Name::Campaign => bench::campaign::run(&plan).await,
         Name::Events => bench::events::run(&plan).await,
         Name::Steps => bench::steps::run(&plan).await,
+        Name::Simulate => bench::simulate::run(&plan).await,
         Name::Smtp => bench::smtp::run(&plan).await,
     };
     let report = measured.map_err(Failure::Other)?;
