@@ -54,7 +54,7 @@ pub fn dump(path: &Path) -> Result<Vec<String>, String> {
     let mut lines = Vec::new();
     for (name, query) in QUERIES {
         let mut statement = connection.prepare(query).map_err(|error| format!("{name}: {error}"))?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([]).map_err(text)?;
         while let Some(row) = rows.next().map_err(text)? {
             let mut line = format!("{name}:");

@@ -218,6 +218,7 @@ impl World {
     ///
     /// # Errors
     /// What it says when nothing was made to fail; a panic; when it does not come to an end.
+    #[expect(clippy::needless_pass_by_value, reason = "it is written where it is called")]
     pub fn attempt<T>(&mut self, op: impl AsyncFn(&mut Life) -> storage::Result<T>) -> Told<T> {
         for _ in 0..TRIES {
             self.live()?;
@@ -404,6 +405,7 @@ impl World {
     }
 
     /// A change of a journey's life; that it is not allowed now is an answer.
+    #[expect(clippy::needless_pass_by_value, reason = "it is written where it is called")]
     fn life_of(&mut self, op: impl AsyncFn(&mut Life) -> storage::Result<()>) -> Told<()> {
         self.attempt(async |life: &mut Life| match op(life).await {
             Err(StoreError::Refused(_)) => Ok(()),
