@@ -29,6 +29,7 @@ blocks:
 ";
 
 /// What storage says, as text.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(crate) fn said(error: StoreError) -> String {
     error.to_string()
 }

@@ -261,8 +261,7 @@ async fn deliver(shop: &Shop) -> usize {
         stop: Arc::default(),
     };
     worker::run(&shop.store.db, &Arc::new(taker.clone()), &delivery, |_| ()).await.unwrap();
-    let taken = taker.0.lock().unwrap().len();
-    taken
+    taker.0.lock().unwrap().len()
 }
 
 fn consents(name: &str, state: ConsentState, at: Timestamp) -> ContactPatch {

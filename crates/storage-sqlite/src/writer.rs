@@ -58,9 +58,7 @@ where
             storage::fault::point("sqlite.in_change");
             answer
         }))
-        .unwrap_or_else(|panic| {
-            Err(StoreError::Driver(format!("a change has failed: {}", reason(&*panic))))
-        });
+        .unwrap_or_else(|panic| Err(StoreError::Driver(format!("a change has failed: {}", reason(&*panic)))));
         let outcome = answer.as_ref().map(|_| ()).map_err(Clone::clone);
         self.answer = Some(answer);
         outcome

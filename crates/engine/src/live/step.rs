@@ -94,6 +94,7 @@ pub struct Stepped {
 ///
 /// # Errors
 /// `journey.busy` when contacts keep changing under it; what storage says. Nothing was committed then.
+#[expect(clippy::too_many_arguments, reason = "they are what a batch is")]
 pub async fn step<S: Storage>(
     store: &S,
     ground: &Ground,

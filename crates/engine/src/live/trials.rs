@@ -5,7 +5,7 @@
 //! * [`Trials::tick`] looks at the tallies that changed, at most once an hour, and at every test when its end has come. The
 //!   winner is put into the life's memo; those who wait for it hear of it by a wave of the same transaction.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
 use journey::{
     ab::{DECIDED, LOOK_EVERY, Metric, Passed, Tally, Trial, Why},
@@ -120,11 +120,11 @@ impl Samples {
         trial: &Trial,
     ) -> Result<u64> {
         let place = (live.record.run, number);
-        if !self.0.contains_key(&place) {
+        if let Entry::Vacant(unknown) = self.0.entry(place) {
             let node = &live.rules.journey.node(number).id;
             let tallies = store.load_tallies(live.record.run).await?;
-            let came = tallies.iter().filter(|tally| tally.node == *node).map(|tally| tally.entered).sum();
-            self.0.insert(place, came);
+            unknown
+                .insert(tallies.iter().filter(|tally| tally.node == *node).map(|tally| tally.entered).sum());
         }
         let came = self.0.entry(place).or_default();
         let before = *came;
