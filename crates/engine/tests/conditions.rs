@@ -265,7 +265,10 @@ struct Question {
 
 type History = (Vec<Bought>, Vec<(i64, u8)>);
 
-const OPERATORS: [(&str, fn(i64, i64) -> bool); 5] = [
+/// An operator's word, and what it means.
+type Operator = (&'static str, fn(i64, i64) -> bool);
+
+const OPERATORS: [Operator; 5] = [
     ("greater_than", |a, b| a > b),
     ("at_least", |a, b| a >= b),
     ("less_than", |a, b| a < b),

@@ -103,7 +103,7 @@ impl Quiet {
     }
 
     /// The first instant from `at` on at which it is not quiet; [`Timestamp::MAX`] when that is not within
-    /// [`Self::LONGEST`] steps (rules that were read never get there).
+    /// `Self::LONGEST` steps (rules that were read never get there).
     #[must_use]
     pub fn free(&self, at: Timestamp, zone: &Zone) -> Timestamp {
         let mut at = at;

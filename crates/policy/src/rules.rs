@@ -91,7 +91,7 @@ pub enum TopicConsent {
     Ask,
 }
 
-/// How many messages left by the minute, for [`Limits::free`]: (minute since 1970, how many), ascending.
+/// How many messages left by the minute, for [`Limit::free`]: (minute since 1970, how many), ascending.
 pub type Spent = Vec<(i64, u64)>;
 
 impl SendingRules {

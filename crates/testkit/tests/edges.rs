@@ -93,7 +93,9 @@ fn rooms_use_only_what_they_may() {
             }
         }
         for used in of(&graph.tests_use, room).filter(|used| graph.ours.contains(*used)) {
-            if !allowed.contains(&used.as_str()) && !EVERYTHING.contains(&used.as_str()) {
+            // Stories end where a message is handed over.
+            let story = (room.as_str(), used.as_str()) == ("engine", "delivery");
+            if !story && !allowed.contains(&used.as_str()) && !EVERYTHING.contains(&used.as_str()) {
                 wrong.push(format!("tests of {room} use {used}; let them use testkit"));
             }
         }

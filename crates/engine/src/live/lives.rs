@@ -64,7 +64,7 @@ const CANCEL_BATCH: usize = 5_000;
 /// How often a change is tried again because somebody else changed the same life.
 const TRIES: usize = 5;
 
-/// Whether a life may become another. What is not here is refused with [`refuse`].
+/// Whether a life may become another. What is not here is refused with `refuse`.
 #[must_use]
 pub const fn may_become(from: Life, to: Life) -> bool {
     use Life::{Active, Closing, Finished, Paused, Scheduled, Stopped, Stopping};

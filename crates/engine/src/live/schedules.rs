@@ -3,7 +3,7 @@
 //! * A time of the day that a change of the clocks skips comes as much later as the clocks were put forward (02:30 becomes
 //!   03:30); one that comes twice is the first of the two.
 //! * The 31st is the last day of shorter months.
-//! * Every so many days, weeks or months are counted from fixed beginnings ([`anchor`]), so that the answer does not depend
+//! * Every so many days, weeks or months are counted from fixed beginnings (`anchor`), so that the answer does not depend
 //!   on when somebody asks or on how often the engine was restarted.
 
 use jiff::{ToSpan, civil};

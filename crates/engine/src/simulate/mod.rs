@@ -1,12 +1,12 @@
 //! Plays a draft over the stored history: who would have entered, which way they would have gone, what they would have been
 //! sent, and what those people bought afterwards. Nothing is written, nothing is sent.
 //!
-//! * [`stage`]: the draft as if it had been published at the first instant, and what is to be loaded.
-//! * [`past`]: a contact's history as it was at an instant; the future is invisible.
-//! * [`player`]: one contact, on the pieces of the living engine.
+//! * `stage`: the draft as if it had been published at the first instant, and what is to be loaded.
+//! * `past`: a contact's history as it was at an instant; the future is invisible.
+//! * `player`: one contact, on the pieces of the living engine.
 //! * [`tally`]: the figures. [`explain`]: why an event did not start the journey.
 //!
-//! Contacts are streamed in the order of their ids, [`PIECE`] ids at a time, on [`LANES`] lanes. Contacts to whom none of
+//! Contacts are streamed in the order of their ids, `PIECE` ids at a time, on `LANES` lanes. Contacts to whom none of
 //! the triggers' events happened cost one entry in an index scan. Moves between segments are computed anew for each
 //! contact (`segment::evaluate` with its next flip), so that entry and exit are exact to the microsecond: stored moves
 //! exist only of segments that were built, and only since then.
