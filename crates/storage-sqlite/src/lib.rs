@@ -1,19 +1,27 @@
 //! One workspace in one SQLite file: WAL, one writer thread with group commit, readers in parallel.
 
+mod access;
+mod audit;
+mod browse;
 mod bulk;
 mod caches;
 mod catalogue;
+mod consents;
 mod contacts;
 mod coupons;
 mod events;
+mod hooks;
 mod imports;
+mod jobs;
 mod journeys;
 mod live;
 mod lives;
 mod migrations;
 mod orders;
 mod outbox;
+mod people;
 mod pool;
+mod post;
 mod relations;
 mod rfm;
 mod rows;

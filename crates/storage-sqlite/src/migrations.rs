@@ -22,6 +22,13 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0010_lives.sql"),
     include_str!("../migrations/0011_interest.sql"),
     include_str!("../migrations/0012_trials.sql"),
+    include_str!("../migrations/0013_events.sql"),
+    include_str!("../migrations/0014_access.sql"),
+    include_str!("../migrations/0015_people.sql"),
+    include_str!("../migrations/0016_links.sql"),
+    include_str!("../migrations/0017_post.sql"),
+    include_str!("../migrations/0018_desk.sql"),
+    include_str!("../migrations/0019_track.sql"),
 ];
 
 /// Brings the schema up to date in one transaction; takes no lock when it is.

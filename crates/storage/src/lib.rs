@@ -3,19 +3,27 @@
 //! Verbs are coarse and of the domain, batches in, batches out; arguments are owned so that a backend can hand them to
 //! its own thread. One trait per aggregate, one file per trait; a backend has a file of the same name.
 
+pub mod access;
+pub mod audit;
+pub mod browse;
 pub mod catalogue;
 pub mod codec;
+pub mod consents;
 pub mod contacts;
 pub mod coupons;
 pub mod error;
 pub mod events;
 pub mod fault;
+pub mod hooks;
 pub mod imports;
+pub mod jobs;
 pub mod journeys;
 pub mod live;
 pub mod lives;
 pub mod orders;
 pub mod outbox;
+pub mod people;
+pub mod post;
 pub mod relations;
 pub mod rfm;
 pub mod segments;
@@ -64,6 +72,14 @@ pub trait Storage:
     + outbox::OutboxStore
     + live::LiveStore
     + lives::LifeStore
+    + access::AccessStore
+    + audit::AuditStore
+    + people::PeopleStore
+    + consents::ConsentStore
+    + post::PostStore
+    + hooks::HookStore
+    + jobs::JobStore
+    + browse::BrowseStore
     + Clone
     + Send
     + Sync
@@ -86,6 +102,14 @@ impl<T> Storage for T where
         + outbox::OutboxStore
         + live::LiveStore
         + lives::LifeStore
+        + access::AccessStore
+        + audit::AuditStore
+        + people::PeopleStore
+        + consents::ConsentStore
+        + post::PostStore
+        + hooks::HookStore
+        + jobs::JobStore
+        + browse::BrowseStore
         + Clone
         + Send
         + Sync

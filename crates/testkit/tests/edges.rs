@@ -24,7 +24,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["model", "segment", "rfm", "recommend", "template", "journey", "policy", "storage"]),
     ("delivery", &["model", "template", "policy", "storage"]),
     ("connect", &["model", "storage", "engine"]),
-    ("api", &["model", "engine", "storage"]),
+    (
+        "api",
+        &[
+            "model",
+            "segment",
+            "rfm",
+            "recommend",
+            "template",
+            "journey",
+            "policy",
+            "storage",
+            "engine",
+            "delivery",
+            "connect",
+        ],
+    ),
 ];
 
 /// These may use every room.

@@ -1,0 +1,132 @@
+//! Who asks, and whether they may.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use model::Problem;
+use serde::{Deserialize, Serialize};
+use storage::{Storage, access::KeyScope};
+use utoipa::ToSchema;
+
+use super::key;
+use crate::{ApiError, App};
+
+/// What somebody may do; each may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Look at everything but secrets.
+    Viewer,
+    /// Change contacts, content and journeys.
+    Editor,
+    /// Settings, users, keys, erasure.
+    Owner,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// As the audit log names it: `user:<address>` or `key:<id>`.
+    pub who: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// Somebody who may look.
+#[derive(Clone, Debug)]
+pub struct Viewer(pub Principal);
+/// Somebody who may change contacts, content and journeys.
+#[derive(Clone, Debug)]
+pub struct Editor(pub Principal);
+/// Somebody who may do everything.
+#[derive(Clone, Debug)]
+pub struct Owner(pub Principal);
+
+/// A program that may write events: any key may; a public one may nothing else.
+#[derive(Clone, Debug)]
+pub struct Tracker {
+    /// The key's id: what rates are counted by.
+    pub key: String,
+}
+
+/// The key of a request: `Authorization: Bearer KEY`, or the user name of basic authorization, as Segment's libraries
+/// send it.
+fn key_of(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = value.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
+    Some(pair.split_once(':').map_or(pair.clone(), |(user, _)| user.to_owned()))
+}
+
+pub(crate) fn unauthorized() -> ApiError {
+    let problem = Problem::new("access.unauthorized", "this needs a key or a session")
+        .cure("send `Authorization: Bearer KEY`; keys are made by: relance key create --scope admin");
+    ApiError::new(StatusCode::UNAUTHORIZED, problem)
+}
+
+fn forbidden(role: Role, wanted: Role) -> ApiError {
+    let problem = Problem::new("access.forbidden", format!("a {role:?} may not do this").to_lowercase())
+        .cure(format!("ask somebody with the role {wanted:?}").to_lowercase());
+    ApiError::new(StatusCode::FORBIDDEN, problem)
+}
+
+impl Principal {
+    /// Who sends this request.
+    ///
+    /// # Errors
+    /// `access.unauthorized`, `access.forbidden` for a public key; what the database says.
+    pub async fn of<S: Storage>(app: &App<S>, parts: &Parts) -> Result<Self, ApiError> {
+        let text = key_of(&parts.headers).ok_or_else(unauthorized)?;
+        let key = key::find(&app.store, &text).await?.ok_or_else(unauthorized)?;
+        let role = match key.scope {
+            KeyScope::Track => {
+                let problem = Problem::new("access.forbidden", "a tracking key may only write events")
+                    .cure("use a key with the scope read, write or admin");
+                return Err(ApiError::new(StatusCode::FORBIDDEN, problem));
+            }
+            KeyScope::Read => Role::Viewer,
+            KeyScope::Write => Role::Editor,
+            KeyScope::Admin => Role::Owner,
+        };
+        Ok(Self { who: format!("key:{}", key.id), role })
+    }
+
+    async fn at_least<S: Storage>(app: &App<S>, parts: &Parts, wanted: Role) -> Result<Self, ApiError> {
+        let principal = Self::of(app, parts).await?;
+        if principal.role < wanted { Err(forbidden(principal.role, wanted)) } else { Ok(principal) }
+    }
+}
+
+macro_rules! role {
+    ($name:ident) => {
+        impl<S: Storage> FromRequestParts<App<S>> for $name {
+            type Rejection = ApiError;
+
+            async fn from_request_parts(parts: &mut Parts, app: &App<S>) -> Result<Self, ApiError> {
+                Principal::at_least(app, parts, Role::$name).await.map(Self)
+            }
+        }
+    };
+}
+
+role!(Viewer);
+role!(Editor);
+role!(Owner);
+
+impl<S: Storage> FromRequestParts<App<S>> for Tracker {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App<S>) -> Result<Self, ApiError> {
+        let text = key_of(&parts.headers).ok_or_else(unauthorized)?;
+        let key = key::find(&app.store, &text).await?.ok_or_else(unauthorized)?;
+        Ok(Self { key: key.id })
+    }
+}

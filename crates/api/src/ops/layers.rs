@@ -1,0 +1,40 @@
+//! What lies around every answer: limits, time-outs, security headers, answers for what does not exist.
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, Method, StatusCode, Uri, header},
+};
+use model::Problem;
+use storage::Storage;
+use tower_http::{set_header::SetResponseHeaderLayer, timeout::TimeoutLayer};
+
+use crate::{ApiError, App};
+
+/// Puts them around a router.
+pub(crate) fn layers<S: Storage>(router: Router<App<S>>, app: &App<S>) -> Router<App<S>> {
+    let limits = &app.config.ops;
+    let header = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    router
+        .fallback(missing)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(limits.body_max))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, limits.request_timeout))
+        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(header(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
+        .layer(header(header::CACHE_CONTROL, "no-store"))
+}
+
+async fn missing(method: Method, uri: Uri) -> ApiError {
+    let problem = Problem::new("path.unknown", format!("nothing answers {method} {}", uri.path()))
+        .cure("the API is described at /api/openapi.json");
+    ApiError::new(StatusCode::NOT_FOUND, problem)
+}
+
+async fn not_allowed(method: Method, uri: Uri) -> ApiError {
+    let problem = Problem::new("method.not_allowed", format!("{} does not take {method}", uri.path()))
+        .cure("the API is described at /api/openapi.json");
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, problem)
+}

@@ -1,0 +1,4 @@
+//! The server's doors, tried through the router: one module for each section.
+
+mod openapi;
+mod support;

@@ -1,0 +1,1 @@
+-- Issue 3: events of spread contacts.

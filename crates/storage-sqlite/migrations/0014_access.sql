@@ -1,0 +1,12 @@
+-- Who may come in: keys, users, sessions; the audit log. See storage::access, storage::audit.
+
+-- API keys. Of a secret only its SHA-256 is kept: secrets are 160 random bits, so a slow hash would protect nothing.
+CREATE TABLE api_keys (
+  key_id TEXT PRIMARY KEY,                -- the public half of the key
+  hash BLOB NOT NULL,                     -- SHA-256 of the whole key
+  scope INTEGER NOT NULL,                 -- storage::access::KeyScope
+  name TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  created_by TEXT NOT NULL,
+  revoked_at INTEGER
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,1 @@
+-- Anonymous identifiers, merged and erased contacts. See storage::people.

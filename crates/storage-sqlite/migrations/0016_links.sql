@@ -1,0 +1,1 @@
+-- Links of messages and what was agreed to through them. See storage::consents.

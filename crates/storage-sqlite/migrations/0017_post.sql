@@ -1,0 +1,1 @@
+-- What comes back: bounces, complaints; webhooks to others. See storage::post, storage::hooks.

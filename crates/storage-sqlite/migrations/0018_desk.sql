@@ -1,0 +1,1 @@
+-- What the admin API keeps: jobs, idempotency keys. See storage::jobs, storage::browse.

@@ -1,0 +1,1 @@
+-- Tracking. See storage::imports.

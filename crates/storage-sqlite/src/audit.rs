@@ -1,0 +1,7 @@
+//! See `storage::audit`.
+
+use storage::audit::AuditStore;
+
+use crate::Sqlite;
+
+impl AuditStore for Sqlite {}

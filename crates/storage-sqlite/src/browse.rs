@@ -1,0 +1,7 @@
+//! See `storage::browse`.
+
+use storage::browse::BrowseStore;
+
+use crate::Sqlite;
+
+impl BrowseStore for Sqlite {}

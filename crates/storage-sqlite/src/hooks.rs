@@ -1,0 +1,7 @@
+//! See `storage::hooks`.
+
+use storage::hooks::HookStore;
+
+use crate::Sqlite;
+
+impl HookStore for Sqlite {}

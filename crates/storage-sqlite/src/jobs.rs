@@ -1,0 +1,7 @@
+//! See `storage::jobs`.
+
+use storage::jobs::JobStore;
+
+use crate::Sqlite;
+
+impl JobStore for Sqlite {}

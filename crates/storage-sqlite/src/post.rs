@@ -1,0 +1,7 @@
+//! See `storage::post`.
+
+use storage::post::PostStore;
+
+use crate::Sqlite;
+
+impl PostStore for Sqlite {}

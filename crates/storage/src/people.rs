@@ -1,0 +1,4 @@
+//! Contacts as people: anonymous identifiers, merges, export and erasure.
+
+/// Contacts as people: anonymous identifiers, merges, export and erasure.
+pub trait PeopleStore {}

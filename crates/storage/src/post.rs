@@ -1,0 +1,4 @@
+//! What comes back: bounces, complaints, addresses that failed for a while.
+
+/// What comes back: bounces, complaints, addresses that failed for a while.
+pub trait PostStore {}
