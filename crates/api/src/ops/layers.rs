@@ -1,14 +1,19 @@
 //! What lies around every answer: limits, time-outs, security headers, answers for what does not exist.
 
+use std::any::Any;
+
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{HeaderValue, Method, StatusCode, Uri, header},
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
 };
 use model::Problem;
 use storage::Storage;
-use tower_http::{set_header::SetResponseHeaderLayer, timeout::TimeoutLayer};
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer};
 
+use super::log;
 use crate::{ApiError, App};
 
 /// Puts them around a router.
@@ -25,6 +30,8 @@ pub(crate) fn layers<S: Storage>(router: Router<App<S>>, app: &App<S>) -> Router
         .layer(header(header::X_FRAME_OPTIONS, "DENY"))
         .layer(header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
         .layer(header(header::CACHE_CONTROL, "no-store"))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(app.clone(), log::watch::<S>))
 }
 
 async fn missing(method: Method, uri: Uri) -> ApiError {
@@ -37,4 +44,14 @@ async fn not_allowed(method: Method, uri: Uri) -> ApiError {
     let problem = Problem::new("method.not_allowed", format!("{} does not take {method}", uri.path()))
         .cure("the API is described at /api/openapi.json");
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, problem)
+}
+
+/// A fault of ours: the request is refused, the others go on. What was said of it goes into the log alone.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
+fn panicked(what: Box<dyn Any + Send>) -> Response {
+    let text = what.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| what.downcast_ref::<&str>().copied()).unwrap_or("panic");
+    tracing::error!(text, "a request failed by a fault of the server");
+    let problem = Problem::new("internal", "the server has a fault; its log says more");
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, problem).into_response()
 }

@@ -2,11 +2,17 @@
 
 mod healthz;
 mod layers;
+pub mod listen;
+mod log;
+pub mod metrics;
 mod readyz;
 
 pub(crate) use layers::layers;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use axum::{Json, Router, routing::get};
 use storage::Storage;
@@ -28,22 +34,41 @@ impl Default for Config {
     }
 }
 
-/// Figures about the server itself.
+/// What operations keep in memory.
 #[derive(Debug, Default)]
-pub struct State {}
+pub struct State {
+    /// Figures about the server itself.
+    pub metrics: metrics::Metrics,
+    broken: AtomicBool,
+}
 
 impl State {
     /// At the start.
     #[must_use]
     pub fn new(_config: &Config) -> Self {
-        Self {}
+        Self::default()
     }
+
+    /// Says whether the living engine goes on: while it does not, the server is not ready.
+    pub fn engine_works(&self, works: bool) {
+        self.broken.store(!works, Ordering::Relaxed);
+    }
+}
+
+/// For an address of its own that only operators reach: `/healthz`, `/readyz`, `/metrics`, without keys.
+#[must_use]
+pub fn router<S: Storage>(app: App<S>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz::handle::<S>))
+        .route("/readyz", get(readyz::handle::<S>))
+        .route("/metrics", get(metrics::open::<S>))
+        .with_state(app)
 }
 
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("operations"), S; healthz, readyz)
+    operations!(Section::new("operations"), S; healthz, readyz, metrics)
 }
 
 /// The OpenAPI document, at `/api/openapi.json`.
