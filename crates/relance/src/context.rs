@@ -18,6 +18,9 @@ pub struct Common {
         value_name = "URL"
     )]
     pub database: String,
+    /// A file of options, as in relance.example.toml; the environment and what stands on the command line go before it
+    #[arg(long, global = true, env = "RELANCE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The instant to take for now, as in 2026-11-22T08:00:00Z (naive times are in UTC)
     #[arg(long, global = true, value_name = "INSTANT")]
     pub at: Option<String>,
@@ -103,6 +106,14 @@ impl Common {
     /// # Errors
     /// `database.url` when the address is none that we know; what the backend says.
     pub fn open(&self) -> Result<Sqlite, Failure> {
+        Ok(Sqlite::open(self.path()?, Options::default())?)
+    }
+
+    /// The database's file.
+    ///
+    /// # Errors
+    /// `database.url` when the address is none that we know.
+    pub fn path(&self) -> Result<PathBuf, Failure> {
         let Some(path) = self.database.strip_prefix("sqlite:") else {
             return Err(Problem::new(
                 "database.url",
@@ -113,7 +124,7 @@ impl Common {
             .cure("use sqlite:PATH, as in sqlite:relance.db")
             .into());
         };
-        Ok(Sqlite::open(PathBuf::from(path), Options::default())?)
+        Ok(PathBuf::from(path))
     }
 
     /// The clock: the machine's, or one that stands at `--at`.

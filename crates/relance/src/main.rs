@@ -1,13 +1,14 @@
 //! The `relance` program: command line, configuration, wiring. The only room that names a database backend.
 
 mod commands;
+mod config;
 mod context;
 mod demo;
 mod output;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 /// Customer journeys for shops: import, score, choose products, write to people, and see what it earned.
 #[derive(Parser)]
@@ -20,7 +21,14 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments = match config::arguments(&Cli::command(), std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(failure) => {
+            eprintln!("{failure}");
+            return ExitCode::from(2);
+        }
+    };
+    let cli = Cli::parse_from(arguments);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

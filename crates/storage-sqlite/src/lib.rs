@@ -28,6 +28,7 @@ mod rows;
 mod segment_scans;
 mod segments;
 mod settings;
+mod upkeep;
 mod writer;
 
 pub use bulk::BulkChunk;

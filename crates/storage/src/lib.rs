@@ -28,6 +28,7 @@ pub mod relations;
 pub mod rfm;
 pub mod segments;
 pub mod settings;
+pub mod upkeep;
 
 pub use error::{Result, StoreError};
 
@@ -80,6 +81,7 @@ pub trait Storage:
     + hooks::HookStore
     + jobs::JobStore
     + browse::BrowseStore
+    + upkeep::UpkeepStore
     + Clone
     + Send
     + Sync
@@ -110,6 +112,7 @@ impl<T> Storage for T where
         + hooks::HookStore
         + jobs::JobStore
         + browse::BrowseStore
+        + upkeep::UpkeepStore
         + Clone
         + Send
         + Sync

@@ -155,6 +155,7 @@ impl Stage {
     async fn open_carts(&mut self, carts: &[prepare::OpenCart], common: &Common) -> Result<(), Failure> {
         println!("\n# {} open carts, as a shop's live connection would report them", carts.len());
         let store = Common {
+            config: None,
             database: format!("sqlite:{}", self.folder.join("relance.db").display()),
             at: common.at.clone(),
             format: common.format,

@@ -1,14 +1,18 @@
 //! One file per command.
 
+mod backup;
 mod bench;
 mod coupon;
 mod deliver;
 mod demo;
+mod doctor;
 mod import;
 mod journey;
 mod recommend;
+mod reference;
 mod rfm;
 mod segment;
+pub(crate) mod serve;
 mod setting;
 mod work;
 
@@ -41,6 +45,17 @@ pub enum Command {
     Work(work::Args),
     /// Hand over messages that wait in the outbox
     Deliver(deliver::Args),
+    /// The server: tracking, admin API, links; with the living engine and delivery
+    Serve(Box<serve::Args>),
+    /// Copy the base into a folder while it is in use
+    Backup(backup::Backup),
+    /// Bring a backup back
+    Restore(backup::Restore),
+    /// Find common mistakes
+    Doctor(doctor::Args),
+    /// Print docs/configuration.md: all options of the server
+    #[command(hide = true)]
+    Reference,
     /// Measure, and print one JSON object
     Bench(bench::Args),
 }
@@ -61,6 +76,11 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::Setting(args) => setting::run(&args, common).await,
         Command::Work(args) => work::run(&args, common).await,
         Command::Deliver(args) => deliver::run(&args, common).await,
+        Command::Serve(args) => serve::run(&args, common).await,
+        Command::Backup(args) => backup::backup(&args, common).await,
+        Command::Restore(args) => backup::restore(&args, common),
+        Command::Doctor(args) => doctor::run(&args, common).await,
+        Command::Reference => reference::run(),
         Command::Bench(args) => bench::run(&args, common).await,
     }
 }

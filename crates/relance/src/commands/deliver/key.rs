@@ -1,4 +1,4 @@
-//! Files beside the database: the key that signs links, and the lock that says whether somebody delivers.
+//! Files beside the database: the key that signs links, and locks that say who works on it.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -59,10 +59,10 @@ fn make(path: &Path) -> io::Result<String> {
     }
 }
 
-/// The lock of whoever delivers from this base; none when somebody else holds it. It goes with the process, however that
-/// ends.
-pub(super) fn lock(database: &Path) -> Result<Option<File>, Failure> {
-    let path = beside(database, ".deliver-lock");
+/// The lock of whoever does this kind of work (`deliver`, `engine`) on this base; none when somebody else holds it. It
+/// goes with the process, however that ends.
+pub(crate) fn lock(database: &Path, work: &str) -> Result<Option<File>, Failure> {
+    let path = beside(database, &format!(".{work}-lock"));
     let told = |error: io::Error| Failure::Other(format!("{}: {error}", path.display()));
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(told)?;
     match file.try_lock() {
@@ -113,10 +113,10 @@ mod tests {
     fn only_one_holds_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("shop.db");
-        let held = lock(&database).unwrap();
+        let held = lock(&database, "deliver").unwrap();
         assert!(held.is_some());
-        assert!(lock(&database).unwrap().is_none());
+        assert!(lock(&database, "deliver").unwrap().is_none());
         drop(held);
-        assert!(lock(&database).unwrap().is_some());
+        assert!(lock(&database, "deliver").unwrap().is_some());
     }
 }
