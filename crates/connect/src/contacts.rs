@@ -245,6 +245,8 @@ pub fn contact_of_order(
     match key {
         ContactKey::ExternalId(id) => patch.external_id = Some(id.clone()),
         ContactKey::Email(email) => patch.email = Some(email.clone()),
+        // No file names its contacts by browsers: see `contact_key`.
+        ContactKey::Anonymous(_) | ContactKey::SignedIn { .. } => return Ok(None),
     }
     Ok(any.then_some(patch))
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use model::{Event, Problem};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use storage::imports::{ContactKey, ImportEvent};
+use storage::imports::ImportEvent;
 
 use crate::{
     contacts::contact_key,
@@ -56,13 +56,7 @@ impl EventReader {
         }
         let message_id = match values.id(slot("message_id"), "message_id")? {
             Some(id) => id.into_owned(),
-            None => {
-                let of = match &contact {
-                    ContactKey::ExternalId(id) => id,
-                    ContactKey::Email(email) => email,
-                };
-                self.ids.id(&[of, &kind, &at.0.to_string(), &json])
-            }
+            None => self.ids.id(&[contact.text(), &kind, &at.0.to_string(), &json]),
         };
         Ok(ImportEvent { contact, at, kind, message_id: Some(message_id), properties })
     }

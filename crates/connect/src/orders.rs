@@ -362,11 +362,7 @@ impl OrderReader {
     }
 
     fn made_id(&mut self, draft: &Draft, total: Amount) -> String {
-        let contact = match &draft.contact {
-            Some(ContactKey::ExternalId(id)) => id.as_str(),
-            Some(ContactKey::Email(email)) => email.as_str(),
-            None => "",
-        };
+        let contact = draft.contact.as_ref().map_or("", ContactKey::text);
         let mut lines = String::new();
         for line in &draft.lines {
             use std::fmt::Write;

@@ -90,6 +90,11 @@ pub mod kind {
     pub const CONTACT_CREATED: &str = "Contact Created";
     /// A contact's profile, consent or lists changed; property `fields`: the names of what changed.
     pub const CONTACT_UPDATED: &str = "Contact Updated";
+    /// Another contact was merged into this one; property `merged`: the numbers of those that are no more. Raised by the
+    /// storage with the merge.
+    pub const CONTACT_MERGED: &str = "Contact Merged";
+    /// Contacts were erased; property `erased`: their numbers. It happens to contact 0.
+    pub const CONTACT_ERASED: &str = "Contact Erased";
     /// A date field comes near; properties `field`, `date`. Raised by the engine for triggers of that kind.
     pub const DATE_REACHED: &str = "Date Reached";
     /// A recurring start; raised by the engine for the whole audience.
@@ -146,6 +151,7 @@ pub mod kind {
         PUSH_CLICKED,
         CONTACT_CREATED,
         CONTACT_UPDATED,
+        CONTACT_MERGED,
         DATE_REACHED,
         SCHEDULED,
         PRICE_DROPPED,

@@ -129,11 +129,13 @@ pub(crate) fn owner(connection: &Connection, kind: IdentifierKind, value: &str) 
     };
     match kind {
         IdentifierKind::Email => find(&mut statement, &folded(value)),
-        IdentifierKind::ExternalId | IdentifierKind::Phone => find(&mut statement, value),
+        IdentifierKind::ExternalId | IdentifierKind::Phone | IdentifierKind::Anonymous => {
+            find(&mut statement, value)
+        }
     }
 }
 
-/// Gives an identifier to a contact; false when somebody else has it.
+/// Gives an identifier of its profile to a contact; false when somebody else has it.
 pub(crate) fn claim(
     connection: &Connection,
     kind: IdentifierKind,
@@ -148,7 +150,35 @@ pub(crate) fn claim(
         .map_err(driver)?
         .execute((kind as u8, &value, id.0))
         .map_err(driver)?;
-    Ok(inserted > 0 || owner(connection, kind, &value)? == Some(id))
+    if inserted > 0 {
+        return Ok(true);
+    }
+    if owner(connection, kind, &value)? != Some(id) {
+        return Ok(false);
+    }
+    // It may have been known by it before.
+    connection
+        .prepare_cached("UPDATE identifiers SET beside = 0 WHERE kind = ?1 AND value = ?2 AND beside = 1")
+        .and_then(|mut update| update.execute((kind as u8, &value)))
+        .map_err(driver)?;
+    Ok(true)
+}
+
+/// Gives an identifier to a contact that does not stand in its profile (an anonymous id, an id of before), whoever had it.
+pub(crate) fn claim_beside(
+    connection: &Connection,
+    kind: IdentifierKind,
+    value: &str,
+    id: ContactId,
+) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO identifiers (kind, value, contact_id, beside) VALUES (?1, ?2, ?3, 1)
+             ON CONFLICT (kind, value) DO UPDATE SET contact_id = excluded.contact_id, beside = 1",
+        )
+        .and_then(|mut claim| claim.execute((kind as u8, value, id.0)))
+        .map_err(driver)?;
+    Ok(())
 }
 
 /// Takes an identifier away from a contact.

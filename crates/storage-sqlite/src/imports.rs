@@ -3,6 +3,7 @@
 mod contacts;
 mod coupons;
 mod currency;
+mod identity;
 mod live;
 mod orders;
 mod products;
@@ -85,6 +86,8 @@ fn run(
         money: currency::Currencies::load(connection)?,
         totals: orders::TotalsDeltas::default(),
         redemptions: coupons::Redemptions::default(),
+        merges: Vec::new(),
+        passed: Vec::new(),
         outcome: ImportOutcome::default(),
         kinds: Kinds::default(),
         queue: live::queue(connection, &batch)?,
@@ -106,6 +109,7 @@ fn run(
     if let Some(queue) = work.queue.take() {
         queue.close(connection)?;
     }
+    work.tell_merged()?;
     let (outcome, named) = (work.outcome, work.named);
     if let Some(checkpoint) = &batch.checkpoint {
         connection
@@ -137,6 +141,10 @@ struct Work<'a> {
     money: currency::Currencies,
     totals: orders::TotalsDeltas,
     redemptions: coupons::Redemptions,
+    /// Winners and losers, in order.
+    merges: Vec<(ContactId, ContactId)>,
+    /// What would have come to losers.
+    passed: Vec<storage::live::NewInput>,
     outcome: ImportOutcome,
     /// Numbers of kinds of events.
     kinds: Kinds,
@@ -200,12 +208,7 @@ fn check_id(field: &'static str, id: &str) -> std::result::Result<(), Problem> {
     Ok(())
 }
 
-fn check_key(key: &ContactKey) -> std::result::Result<(), Problem> {
-    match key {
-        ContactKey::ExternalId(id) => check_id("contact", id),
-        ContactKey::Email(email) => check_id("email", email),
-    }
-}
+use identity::check_key;
 
 #[cfg(test)]
 mod tests {

@@ -106,6 +106,35 @@ impl RfmStore for Sqlite {
     }
 }
 
+/// Takes a contact that is no more out of all models. A run that is under way may place it once more, in no group.
+pub(crate) fn forget(connection: &Connection, contact: ContactId) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM rfm_live WHERE contact_id = ?1")
+        .and_then(|mut delete| delete.execute([contact.0]))
+        .map_err(driver)?;
+    let (number, place) = chunk::locate(contact);
+    for model in models(connection)? {
+        let id = chunk_id(model.no, number);
+        let bytes: Option<Vec<u8>> = connection
+            .prepare_cached("SELECT state FROM rfm_chunks WHERE chunk_id = ?1")
+            .and_then(|mut query| query.query_row([id], |row| row.get(0)).optional())
+            .map_err(driver)?;
+        let Some(bytes) = bytes else { continue };
+        if chunk::View::new(&bytes)?.place(place)?.group != chunk::NEVER {
+            let mut state = chunk::Chunk::decode(&bytes)?;
+            (state.group[place], state.previous[place], state.code[place]) = (chunk::NEVER, chunk::NEVER, 0);
+            (state.since[place], state.orders[place]) = (0, 0);
+            (state.last_at[place], state.spent[place]) = (0, 0);
+            connection
+                .prepare_cached("UPDATE rfm_chunks SET state = ?2 WHERE chunk_id = ?1")
+                .and_then(|mut update| update.execute((id, state.encode())))
+                .map_err(driver)?;
+        }
+        live::forget_moves(connection, model.no, contact)?;
+    }
+    Ok(())
+}
+
 /// Writes live scores, in the caller's transaction: see `RfmStore::save_live_scores`.
 pub(crate) use live::save as save_scores;
 

@@ -16,6 +16,8 @@ pub enum IdentifierKind {
     Email = 2,
     /// Phone number, E.164.
     Phone = 3,
+    /// What a browser or an app calls itself before anybody signs in. A contact may have many.
+    Anonymous = 4,
 }
 
 /// Contacts.

@@ -11,23 +11,51 @@ use std::collections::BTreeMap;
 
 use crate::Result;
 
-/// How a file names a contact.
+/// How a file, or a message of tracking, names a contact.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContactKey {
     /// The shop's own id.
     ExternalId(String),
     /// Email address, compared in folded form.
     Email(String),
+    /// What a browser or an app calls itself before anybody signs in: makes an anonymous contact.
+    Anonymous(String),
+    /// Somebody known, in a browser: what that browser did while it was anonymous becomes theirs (docs/identity.md).
+    SignedIn {
+        /// Who: an external id or an email address.
+        known: Box<ContactKey>,
+        /// What the browser calls itself.
+        anonymous_id: String,
+    },
+}
+
+impl ContactKey {
+    /// The identifier that tells most: the known one of somebody who is signed in.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::ExternalId(text) | Self::Email(text) | Self::Anonymous(text) => text,
+            Self::SignedIn { known, .. } => known.text(),
+        }
+    }
 }
 
 /// What a file says about a contact. What is given overwrites, what is absent stays. A contact that is not known yet
 /// is made. An email address that belongs to a contact with another external id is refused
-/// (`contact.identifier_taken`); a known address without an external id takes the one given. A phone number may be
-/// shared by a family: it leads to the first who gave it.
+/// (`contact.identifier_taken`); a known address without an external id takes the one given, and where both are known
+/// they become one contact. A phone number may be shared by a family: it leads to the first who gave it.
+///
+/// Identifiers that are named together are joined in the transaction of the batch; docs/identity.md has the rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContactPatch {
-    /// The shop's own id. This or the email is needed; the external id is looked up first.
+    /// The shop's own id. This, the email or an anonymous id is needed; the external id is looked up first.
     pub external_id: Option<String>,
+    /// What the browsers and apps call themselves in which it is, at most [`ContactPatch::ANONYMOUS_IDS_MAX`]: what they
+    /// did while they were anonymous becomes this contact's.
+    pub anonymous_ids: Vec<String>,
+    /// External ids under which the shop knew it before, at most [`ContactPatch::FORMER_IDS_MAX`]: those contacts and
+    /// this one become one.
+    pub former_ids: Vec<String>,
     /// Email address.
     pub email: Option<String>,
     /// Whether mail reaches it.
@@ -57,6 +85,13 @@ pub struct ContactPatch {
     pub push: Vec<PushSubscription>,
     /// Custom fields; none removes the value.
     pub fields: BTreeMap<String, Option<Value>>,
+}
+
+impl ContactPatch {
+    /// Most anonymous ids that one patch names.
+    pub const ANONYMOUS_IDS_MAX: usize = 20;
+    /// Most former ids that one patch names.
+    pub const FORMER_IDS_MAX: usize = 20;
 }
 
 /// What a file says about a product. What is given overwrites, what is absent stays.

@@ -6,6 +6,7 @@ mod coupons;
 mod journeys;
 mod live;
 mod live_imports;
+mod people;
 mod refunds;
 mod relations;
 mod rules;
@@ -15,6 +16,7 @@ pub use coupons::*;
 pub use journeys::*;
 pub use live::*;
 pub use live_imports::*;
+pub use people::*;
 pub use refunds::*;
 pub use relations::*;
 pub use rules::*;
@@ -89,6 +91,11 @@ macro_rules! conformance {
             live_imports_make_inputs_once
             live_imports_say_what_changed
             live_sends_are_those_that_were_not_refused
+            people_anonymous_contacts_become_known
+            people_share_a_computer
+            people_are_joined_by_what_names_both
+            people_merge_everything
+            people_merges_follow_each_other
         );
     };
     (@each $make:expr; $($name:ident)*) => {

@@ -7,9 +7,9 @@ use storage::{
     imports::{ContactKey, ContactPatch, ItemKind},
 };
 
-use super::{Work, check_id};
+use super::Work;
 use crate::{
-    contacts::{claim, insert, load_one, owner, release, update},
+    contacts::{claim, claim_beside, insert, load_one, owner, release, update},
     rows::take_numbers,
 };
 
@@ -24,73 +24,52 @@ impl Work<'_> {
     }
 
     fn take_contact(&mut self, patch: &ContactPatch) -> Result<std::result::Result<(), Problem>> {
-        for (field, id) in [("external_id", &patch.external_id), ("email", &patch.email)] {
-            if let Some(id) = id
-                && let Err(problem) = check_id(field, id)
-            {
-                return Ok(Err(problem));
-            }
-        }
-        let find = |kind, value: &Option<String>| match value {
-            Some(value) => owner(self.connection, kind, value),
-            None => Ok(None),
+        let who = match self.who(patch)? {
+            Ok(who) => who,
+            Err(problem) => return Ok(Err(problem)),
         };
-        let by_external = find(IdentifierKind::ExternalId, &patch.external_id)?;
-        let by_email = find(IdentifierKind::Email, &patch.email)?;
-        if patch.external_id.is_none() && patch.email.is_none() {
-            return Ok(Err(Problem::new(
-                "contact.no_identifier",
-                "the contact has neither an id nor an email address",
-            )
-            .field("external_id")
-            .cure("map a column to external_id or to email")));
-        }
-        let known = match (by_external, by_email) {
-            (Some(id), Some(other)) if id != other => return Ok(Err(taken(patch))),
-            (Some(id), _) => Some(id),
-            (None, Some(id)) => Some(id),
-            (None, None) => None,
-        };
-        let Some(id) = known else {
+        let Some(id) = who.contact else {
             let created_at = patch.created_at.unwrap_or(self.now);
             let mut contact = self.fresh_contact(created_at)?;
             apply(&mut contact, patch);
             self.claim_all(&contact)?;
             insert(self.connection, &contact)?;
+            self.join_browsers(contact.id, patch)?;
             self.outcome.contacts.new += 1;
             self.contact_created(&contact)?;
             return Ok(Ok(()));
         };
         let before = self.contact(id)?;
-        if let (Some(given), Some(stored)) = (&patch.external_id, &before.external_id)
-            && given != stored
-        {
-            return Ok(Err(taken(patch)));
-        }
         let mut contact = before.clone();
         apply(&mut contact, patch);
+        if who.by_former_id {
+            contact.external_id.clone_from(&before.external_id);
+        }
         if let Some(created_at) = patch.created_at {
             contact.created_at = created_at;
         }
         if contact == before {
-            self.outcome.contacts.known += 1;
+            self.join_browsers(id, patch)?;
+            self.outcome.contacts.known += u64::from(!who.merged);
+            self.outcome.contacts.changed += u64::from(who.merged);
             return Ok(Ok(()));
         }
         contact.updated_at = contact.updated_at.max(self.now);
         self.release_changed(&before, &contact)?;
         self.claim_all(&contact)?;
         update(self.connection, &contact)?;
+        self.join_browsers(id, patch)?;
         self.outcome.contacts.changed += 1;
         self.contact_updated(&before, &contact)?;
         Ok(Ok(()))
     }
 
-    fn contact(&self, id: ContactId) -> Result<Contact> {
+    pub(super) fn contact(&self, id: ContactId) -> Result<Contact> {
         load_one(self.connection, id)?
             .ok_or_else(|| crate::rows::inconsistent("identifiers", id, "the contact does not exist"))
     }
 
-    fn fresh_contact(&self, created_at: Timestamp) -> Result<Contact> {
+    pub(super) fn fresh_contact(&self, created_at: Timestamp) -> Result<Contact> {
         let id = ContactId(take_numbers(self.connection, "contact", 1)?);
         Ok(Contact { id, created_at, updated_at: self.now, ..Contact::default() })
     }
@@ -126,35 +105,36 @@ impl Work<'_> {
         if let Some(id) = self.contacts.get(&key) {
             return Ok(*id);
         }
-        let (kind, value) = match &key {
-            ContactKey::ExternalId(id) => (IdentifierKind::ExternalId, id),
-            ContactKey::Email(email) => (IdentifierKind::Email, email),
-        };
-        let id = match owner(self.connection, kind, value)? {
-            Some(id) => id,
-            None => {
-                let mut contact = self.fresh_contact(at)?;
-                match &key {
-                    ContactKey::ExternalId(id) => contact.external_id = Some(id.clone()),
-                    ContactKey::Email(email) => contact.email = Some(email.clone()),
-                }
-                self.claim_all(&contact)?;
-                insert(self.connection, &contact)?;
-                self.outcome.contacts.new += 1;
-                self.contact_created(&contact)?;
-                contact.id
+        let id = match &key {
+            ContactKey::ExternalId(id) => self.named(IdentifierKind::ExternalId, id, at)?,
+            ContactKey::Email(email) => self.named(IdentifierKind::Email, email, at)?,
+            ContactKey::Anonymous(id) => self.named(IdentifierKind::Anonymous, id, at)?,
+            ContactKey::SignedIn { known, anonymous_id } => {
+                let id = self.contact_named(ContactKey::clone(known), at)?;
+                self.join_browser(id, anonymous_id)?
             }
         };
         self.contacts.insert(key, id);
         Ok(id)
     }
-}
 
-fn taken(patch: &ContactPatch) -> Problem {
-    Problem::new("contact.identifier_taken", "the email address belongs to a contact with another id")
-        .field("email")
-        .value(patch.email.clone().unwrap_or_default())
-        .cure("give each address to one contact only, or leave it out for this one")
+    fn named(&mut self, kind: IdentifierKind, value: &str, at: Timestamp) -> Result<ContactId> {
+        if let Some(id) = owner(self.connection, kind, value)? {
+            return Ok(id);
+        }
+        let mut contact = self.fresh_contact(at)?;
+        match kind {
+            IdentifierKind::ExternalId => contact.external_id = Some(value.to_owned()),
+            IdentifierKind::Email => contact.email = Some(value.to_owned()),
+            IdentifierKind::Phone => contact.phone = Some(value.to_owned()),
+            IdentifierKind::Anonymous => claim_beside(self.connection, kind, value, contact.id)?,
+        }
+        self.claim_all(&contact)?;
+        insert(self.connection, &contact)?;
+        self.outcome.contacts.new += 1;
+        self.contact_created(&contact)?;
+        Ok(contact.id)
+    }
 }
 
 fn identifiers(contact: &Contact) -> [(IdentifierKind, Option<&str>); 3] {

@@ -24,6 +24,15 @@ pub(super) struct Redemptions {
     raised: Vec<Raised>,
 }
 
+impl Redemptions {
+    /// What the loser redeemed is the winner's.
+    pub(super) fn merged(&mut self, winner: ContactId, loser: ContactId) {
+        for raised in self.raised.iter_mut().filter(|raised| raised.contact == loser) {
+            raised.contact = winner;
+        }
+    }
+}
+
 /// A `Coupon Redeemed` event.
 struct Raised {
     contact: ContactId,

@@ -385,6 +385,13 @@ impl TotalsDeltas {
         self.changes.keys().chain(&self.again).copied()
     }
 
+    /// The loser's orders are the winner's: what its totals come to is summed anew.
+    pub(super) fn merged(&mut self, winner: ContactId, loser: ContactId) {
+        self.changes.remove(&loser);
+        self.again.remove(&loser);
+        self.again.insert(winner);
+    }
+
     fn spent(&mut self, contact: ContactId, change: i64) {
         let entry = self.changes.entry(contact).or_insert((i64::MAX, i64::MIN, 0, 0));
         entry.3 = entry.3.saturating_add(change);

@@ -48,6 +48,8 @@ impl Work<'_> {
             return Ok(());
         }
         let contact = self.contact_named(cart.contact.clone(), cart.updated_at)?;
+        // Naming somebody may have merged the cart's owner.
+        let stored = stored.and(self.find_cart(&cart.external_id)?);
         let no = match stored {
             None => take_numbers(self.connection, "order", 1)?,
             Some((owner, no)) => {

@@ -20,12 +20,15 @@ use crate::{
 /// Name of the sequence of inputs.
 pub(super) const SEQUENCE: &str = "input";
 
-/// The inputs that wait, in order.
+/// The inputs that wait, in order; those of a merged contact are the one's that it was merged into.
 pub(super) fn take(connection: &Connection, until: i64, limit: usize) -> Result<Vec<Input>> {
     let mut query = connection
         .prepare_cached(
-            "SELECT input_no, contact_id, at, received_at, name, message_id, causes, properties
-             FROM inputs JOIN event_kinds USING (kind_id) WHERE input_no <= ?1 ORDER BY input_no LIMIT ?2",
+            "SELECT input_no, ifnull(became, inputs.contact_id), inputs.at, received_at, name, message_id, causes,
+               properties
+             FROM inputs JOIN event_kinds USING (kind_id)
+               LEFT JOIN departures ON departures.contact_id = inputs.contact_id
+             WHERE input_no <= ?1 ORDER BY input_no LIMIT ?2",
         )
         .map_err(driver)?;
     let mut rows = query.query((until, limit_rows(limit))).map_err(driver)?;

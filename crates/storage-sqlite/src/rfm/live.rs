@@ -80,6 +80,41 @@ pub(super) fn add_moves(
     Ok(())
 }
 
+/// Takes the moves of a contact out of the book.
+pub(super) fn forget_moves(connection: &Connection, model_no: i64, contact: ContactId) -> Result<()> {
+    let (number, place) = chunk::locate(contact);
+    let mut query = connection
+        .prepare_cached("SELECT at, moves FROM rfm_moves WHERE chunk = ?1 AND model_no = ?2")
+        .map_err(driver)?;
+    let mut rows = query.query((number as i64, model_no)).map_err(driver)?;
+    let mut changed = Vec::new();
+    while let Some(row) = rows.next().map_err(driver)? {
+        let mut moves = chunk::decode_moves(crate::rows::blob(row, 1).map_err(driver)?)?;
+        let all = moves.len();
+        moves.retain(|one| usize::from(one.place) != place);
+        if moves.len() < all {
+            changed.push((row.get::<_, i64>(0).map_err(driver)?, moves));
+        }
+    }
+    drop(rows);
+    for (at, moves) in changed {
+        let key = (number as i64, model_no, at);
+        let done = if moves.is_empty() {
+            connection
+                .prepare_cached("DELETE FROM rfm_moves WHERE chunk = ?1 AND model_no = ?2 AND at = ?3")
+                .and_then(|mut delete| delete.execute(key))
+        } else {
+            connection
+                .prepare_cached(
+                    "UPDATE rfm_moves SET moves = ?4 WHERE chunk = ?1 AND model_no = ?2 AND at = ?3",
+                )
+                .and_then(|mut update| update.execute((key.0, key.1, key.2, chunk::encode_moves(&moves))))
+        };
+        done.map_err(driver)?;
+    }
+    Ok(())
+}
+
 /// Writes live scores.
 pub(crate) fn save(tx: &Transaction<'_>, scores: &[LiveScore], at: Timestamp) -> Result<Vec<GroupMove>> {
     let stamp = clock(tx)?;
