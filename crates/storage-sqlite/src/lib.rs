@@ -27,7 +27,9 @@ mod rfm;
 mod rows;
 mod segment_scans;
 mod segments;
+mod sessions;
 mod settings;
+mod users;
 mod writer;
 
 pub use bulk::BulkChunk;

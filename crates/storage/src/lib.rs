@@ -28,6 +28,7 @@ pub mod relations;
 pub mod rfm;
 pub mod segments;
 pub mod settings;
+pub mod users;
 
 pub use error::{Result, StoreError};
 
@@ -73,6 +74,7 @@ pub trait Storage:
     + live::LiveStore
     + lives::LifeStore
     + access::AccessStore
+    + users::UserStore
     + audit::AuditStore
     + people::PeopleStore
     + consents::ConsentStore
@@ -103,6 +105,7 @@ impl<T> Storage for T where
         + live::LiveStore
         + lives::LifeStore
         + access::AccessStore
+        + users::UserStore
         + audit::AuditStore
         + people::PeopleStore
         + consents::ConsentStore
