@@ -27,8 +27,10 @@ mod rfm;
 mod rows;
 mod segment_scans;
 mod segments;
+mod sessions;
 mod settings;
 mod upkeep;
+mod users;
 mod writer;
 
 pub use bulk::BulkChunk;

@@ -29,6 +29,7 @@ pub mod rfm;
 pub mod segments;
 pub mod settings;
 pub mod upkeep;
+pub mod users;
 
 pub use error::{Result, StoreError};
 
@@ -74,6 +75,7 @@ pub trait Storage:
     + live::LiveStore
     + lives::LifeStore
     + access::AccessStore
+    + users::UserStore
     + audit::AuditStore
     + people::PeopleStore
     + consents::ConsentStore
@@ -105,6 +107,7 @@ impl<T> Storage for T where
         + live::LiveStore
         + lives::LifeStore
         + access::AccessStore
+        + users::UserStore
         + audit::AuditStore
         + people::PeopleStore
         + consents::ConsentStore
