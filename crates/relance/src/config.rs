@@ -28,7 +28,8 @@ pub fn arguments(cli: &Command, arguments: Vec<OsString>) -> Result<Vec<OsString
         Problem::new("config.invalid", error.message().to_owned()).in_file(&shown)
     })?;
     let serve = cli.find_subcommand(COMMAND);
-    let known: Vec<&Arg> = cli.get_arguments().chain(serve.into_iter().flat_map(Command::get_arguments)).collect();
+    let known: Vec<&Arg> =
+        cli.get_arguments().chain(serve.into_iter().flat_map(Command::get_arguments)).collect();
     // Options of the server mean nothing to other commands; what all take goes for all.
     let place = arguments.iter().position(|argument| argument == COMMAND);
     let (mut global, mut own) = (Vec::new(), Vec::new());

@@ -65,14 +65,13 @@ impl Default for Metrics {
             (Gauge::default(), Gauge::default(), Gauge::default(), Gauge::default());
         let (alarms_late, outbox_late) = (Gauge::default(), Gauge::default());
         registry.register("http_requests", "Requests that were answered", answered.clone());
-        registry.register_with_unit(
-            "http_request",
-            "How long answers took",
-            Unit::Seconds,
-            seconds.clone(),
-        );
+        registry.register_with_unit("http_request", "How long answers took", Unit::Seconds, seconds.clone());
         registry.register("worked", "What the living engine worked on, by kind", worked.clone());
-        registry.register("messages", "Messages that delivery settled, by what became of them", delivered.clone());
+        registry.register(
+            "messages",
+            "Messages that delivery settled, by what became of them",
+            delivered.clone(),
+        );
         registry.register("inputs_waiting", "Inputs that wait for the living engine", inputs_waiting.clone());
         registry.register_with_unit(
             "alarms_late",

@@ -178,10 +178,13 @@ pub fn restore(args: &Restore, common: &Common) -> Result<ExitCode, Failure> {
     let old = beside(&database, ".before-restore");
     if database.exists() {
         if old.exists() {
-            return Err(Problem::new("restore.exists", "the base from before an earlier restore is still there")
-                .value(old.display())
-                .cure("move it away first")
-                .into());
+            return Err(Problem::new(
+                "restore.exists",
+                "the base from before an earlier restore is still there",
+            )
+            .value(old.display())
+            .cure("move it away first")
+            .into());
         }
         // Whatever stands in the log of the old base belongs to it: opened and closed, it has none.
         drop(Sqlite::open(&database, Options::default())?);

@@ -61,10 +61,15 @@ fn line(page: &mut String, argument: &Arg) {
             |name| format!(" {name}"),
         ),
     };
-    let environment = argument.get_env().map_or_else(String::new, |name| format!("`{}`", name.to_string_lossy()));
+    let environment =
+        argument.get_env().map_or_else(String::new, |name| format!("`{}`", name.to_string_lossy()));
     let defaults: Vec<String> = match argument.get_action() {
         ArgAction::SetTrue => Vec::new(),
-        _ => argument.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect(),
+        _ => argument
+            .get_default_values()
+            .iter()
+            .map(|value| format!("`{}`", value.to_string_lossy()))
+            .collect(),
     };
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default().replace('|', "\\|");
     // Writing into a text cannot fail.
@@ -78,6 +83,9 @@ mod tests {
     #[test]
     fn the_page_is_as_the_options_are() {
         let kept = include_str!("../../../../docs/configuration.md");
-        assert!(kept == text(&crate::Cli::command()), "write it anew: relance reference > docs/configuration.md");
+        assert!(
+            kept == text(&crate::Cli::command()),
+            "write it anew: relance reference > docs/configuration.md"
+        );
     }
 }

@@ -171,7 +171,8 @@ impl Post {
                 "--from \"Shop <news@shop.example>\" or RELANCE_FROM",
             ));
         };
-        let public = self.public_url.as_deref().or((kind == Kind::Capture).then_some("http://localhost:8080"));
+        let public =
+            self.public_url.as_deref().or((kind == Kind::Capture).then_some("http://localhost:8080"));
         let Some(public) = public else {
             return Err(missing(
                 "--public-url",

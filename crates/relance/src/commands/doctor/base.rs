@@ -1,6 +1,6 @@
 //! What is in the base.
 
-use engine::{live::work::Engine, segments::ZONE_SETTING};
+use engine::{live::Book, segments::ZONE_SETTING};
 use model::Timestamp;
 use storage::{
     access::{AccessStore, KeyScope},
@@ -59,8 +59,7 @@ async fn keys(store: &Sqlite) -> Result<Finding, Failure> {
 
 /// Whether somebody does what is due.
 async fn work(store: &Sqlite, now: Timestamp) -> Result<Vec<Finding>, Failure> {
-    let engine = Engine::open(store.clone(), now).await?;
-    let book = &engine.ground().book;
+    let book = Book::load_at(store, now).await?;
     let mut findings: Vec<Finding> = book
         .broken
         .iter()
@@ -78,9 +77,11 @@ async fn work(store: &Sqlite, now: Timestamp) -> Result<Vec<Finding>, Failure> {
     findings.push(match (works, waits.is_some() || late(store.next_alarm().await?).is_some()) {
         (true, false) => Finding::well("living engine", "works"),
         (true, true) => Finding::look("living engine", "works, and is behind", "see its log and /metrics"),
-        (false, true) => {
-            Finding::bad("living engine", "nobody works on what is due", "start relance serve (or relance work)")
-        }
+        (false, true) => Finding::bad(
+            "living engine",
+            "nobody works on what is due",
+            "start relance serve (or relance work)",
+        ),
         (false, false) => Finding::look("living engine", "does not run", "start relance serve"),
     });
     let delivers = lock(store.path(), "deliver")?.is_none();

@@ -51,7 +51,8 @@ async fn work(
     }
     app.ops.engine_works(true);
     let ended = Arc::new(Notify::new());
-    let listening = tokio::spawn(listen(Arc::clone(bell), engine.knocker(), Arc::clone(&ended), stop.clone()));
+    let listening =
+        tokio::spawn(listen(Arc::clone(bell), engine.knocker(), Arc::clone(&ended), stop.clone()));
     let told = |worked: Worked| {
         app.ops.metrics.worked(&worked);
         app.news.tell(

@@ -133,12 +133,22 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
     let stop = stop::Stop::on_signals();
     let mut work = Vec::new();
     if engine_lock.is_some() {
-        work.push(tokio::spawn(engine::run(app.clone(), store.clone(), engine_bell, delivery_bell.clone(), stop.clone())));
+        work.push(tokio::spawn(engine::run(
+            app.clone(),
+            store.clone(),
+            engine_bell,
+            delivery_bell.clone(),
+            stop.clone(),
+        )));
     }
     match way {
-        Some(way) => work.push(tokio::spawn(post::run(app.clone(), store.clone(), way, delivery_bell, stop.clone()))),
+        Some(way) => {
+            work.push(tokio::spawn(post::run(app.clone(), store.clone(), way, delivery_bell, stop.clone())))
+        }
         None if !args.no_work => {
-            tracing::warn!("it is not said where mails go: messages wait in the outbox (--smtp or --capture)");
+            tracing::warn!(
+                "it is not said where mails go: messages wait in the outbox (--smtp or --capture)"
+            );
         }
         None => {}
     }

@@ -36,7 +36,10 @@ pub async fn run(app: App<Sqlite>, store: Sqlite, ready: Ready, bell: Arc<Notify
     if alone.is_some() {
         match store.settle_claims(Timestamp::MAX).await {
             Ok(settled) if settled.uncertain > 0 => {
-                tracing::warn!(messages = settled.uncertain, "uncertain: an earlier run broke off; not repeated");
+                tracing::warn!(
+                    messages = settled.uncertain,
+                    "uncertain: an earlier run broke off; not repeated"
+                );
             }
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "claims of an earlier run are not settled"),
