@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod amount;
 pub mod app;
 pub mod audit;
 pub mod extract;
@@ -15,7 +16,9 @@ pub mod news;
 pub mod ops;
 pub mod page;
 pub mod problem;
+pub mod said;
 pub mod section;
+pub mod tag;
 pub mod track;
 
 pub use app::{App, Chance, Config, Parts};

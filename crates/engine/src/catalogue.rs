@@ -71,6 +71,25 @@ pub async fn load<S: CatalogueStore + RelationStore>(
     Ok(catalogue.with_relations(learned, together).with_half_life(half_life))
 }
 
+/// The products that a *Get products* step would choose for a contact now: for looking at. References to earlier nodes
+/// stand for nothing.
+///
+/// # Errors
+/// What the storage says.
+pub async fn choose<S: storage::Storage>(
+    store: &S,
+    step: &recommend::GetProducts,
+    contact: model::ContactId,
+    now: Timestamp,
+    dice: &mut model::Dice,
+) -> Result<Vec<model::Product>> {
+    let catalogue = load(store, now, step.figures_period()).await?;
+    let facts = crate::live::load::facts_of(store, &catalogue, &[contact], step.needs(), now).await?;
+    let own = facts.into_values().next().unwrap_or_default();
+    let chosen = recommend::select(step, &catalogue, &own, &segment::reference::NoData, &[], now, dice);
+    Ok(chosen.into_iter().filter_map(|id| catalogue.product(id).cloned()).collect())
+}
+
 fn read(set: &RelationSet, bytes: &[u8]) -> Result<Relations> {
     Relations::from_bytes(bytes).map_err(|why| StoreError::Inconsistent {
         table: "relations",

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use model::{Product, ProductId};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use storage::{
     Result,
-    catalogue::{CatalogueStore, ProductDay},
+    catalogue::{CatalogueStore, ProductDay, ProductQuery},
     codec,
 };
 
@@ -21,6 +21,74 @@ use crate::{
 const PARTS_MAX: i64 = 24;
 
 impl CatalogueStore for Sqlite {
+    async fn browse_products(
+        &self,
+        query: ProductQuery,
+        after: ProductId,
+        limit: usize,
+    ) -> Result<Vec<Product>> {
+        let text = query.text.map(|text| model::text::folded(&text));
+        let matches = move |product: &Product| {
+            let named = text.as_ref().is_none_or(|text| {
+                model::text::folded(&product.name).contains(text)
+                    || model::text::folded(&product.external_id).contains(text)
+            });
+            let placed = query.category.as_ref().is_none_or(|wanted| {
+                let below = |path: &String| {
+                    path.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                };
+                product.categories.iter().any(below)
+            });
+            named && placed
+        };
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare_cached(
+                    "SELECT product_id, profile FROM products WHERE product_id > ?1 ORDER BY product_id",
+                )
+                .map_err(driver)?;
+            let mut rows = statement.query([after.0]).map_err(driver)?;
+            let mut found = Vec::new();
+            while found.len() < limit
+                && let Some(row) = rows.next().map_err(driver)?
+            {
+                found.extend(Some(read_product(row)?).filter(&matches));
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn find_products(&self, external_ids: Vec<String>) -> Result<Vec<Option<Product>>> {
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT product_id, profile FROM products WHERE external_id = ?1")
+                .map_err(driver)?;
+            let mut found = Vec::with_capacity(external_ids.len());
+            for external_id in external_ids {
+                let mut rows = statement.query([external_id]).map_err(driver)?;
+                found.push(rows.next().map_err(driver)?.map(read_product).transpose()?);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn load_these_products(&self, ids: Vec<ProductId>) -> Result<Vec<Product>> {
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT product_id, profile FROM products WHERE product_id = ?1")
+                .map_err(driver)?;
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                let mut rows = statement.query([id.0]).map_err(driver)?;
+                found.extend(rows.next().map_err(driver)?.map(read_product).transpose()?);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
     async fn load_products(&self) -> Result<Vec<Product>> {
         self.read(|connection| {
             let mut statement = connection
@@ -29,10 +97,7 @@ impl CatalogueStore for Sqlite {
             let mut rows = statement.query([]).map_err(driver)?;
             let mut products = Vec::new();
             while let Some(row) = rows.next().map_err(driver)? {
-                let id: u32 = row.get(0).map_err(driver)?;
-                let mut product: Product = from_json("products", id, text(row, 1).map_err(driver)?)?;
-                product.id = ProductId(id);
-                products.push(product);
+                products.push(read_product(row)?);
             }
             Ok(products)
         })
@@ -61,6 +126,13 @@ impl CatalogueStore for Sqlite {
         })
         .await
     }
+}
+
+fn read_product(row: &Row<'_>) -> Result<Product> {
+    let id: u32 = row.get(0).map_err(driver)?;
+    let mut product: Product = from_json("products", id, text(row, 1).map_err(driver)?)?;
+    product.id = ProductId(id);
+    Ok(product)
 }
 
 fn read_part(day: i32, bytes: &[u8], into: &mut Vec<ProductDay>) -> Result<()> {

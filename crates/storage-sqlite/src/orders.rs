@@ -9,7 +9,7 @@ use model::{Amount, Cart, CartNo, ContactId, Currency, Line, Order, OrderNo, Ord
 use rusqlite::{CachedStatement, Connection, Row};
 use storage::{
     Result, StoreError, codec,
-    orders::{CartChoice, OrderStore},
+    orders::{CartChoice, OrderQuery, OrderStore},
 };
 
 use crate::{
@@ -29,6 +29,89 @@ pub(crate) const ORDER_COLUMNS: &str =
     "contact_id, at, order_no, status, total, refunded, currency, external_id, cart_id, lines";
 
 impl OrderStore for Sqlite {
+    async fn browse_orders(
+        &self,
+        query: OrderQuery,
+        below: Option<(Timestamp, i64)>,
+        limit: usize,
+    ) -> Result<Vec<Order>> {
+        let (since, until) =
+            (query.since.unwrap_or(Timestamp::MIN), query.until.unwrap_or(Timestamp::MAX));
+        // Without a place the page begins at the end: behind every order before `until`.
+        let (at, no) = below.unwrap_or((Timestamp::MAX, i64::MAX));
+        self.read(move |connection| {
+            // One contact's orders lie together; everybody's are found by the index on time.
+            let (from, contact) = match query.contact {
+                Some(contact) => ("orders WHERE contact_id = ?6", contact.0),
+                None => ("orders INDEXED BY orders_by_time WHERE ?6 = 0", 0),
+            };
+            let mut statement = connection
+                .prepare_cached(&format!(
+                    "SELECT {ORDER_COLUMNS} FROM {from} AND at >= ?1 AND at < ?2
+                     AND at <= ?3 AND (at < ?3 OR order_no < ?4)
+                     ORDER BY at DESC, order_no DESC LIMIT ?5"
+                ))
+                .map_err(driver)?;
+            let mut rows = statement
+                .query((since.0, until.0, at.0, no, limit as i64, contact))
+                .map_err(driver)?;
+            let mut orders = Vec::new();
+            while let Some(row) = rows.next().map_err(driver)? {
+                orders.push(read_order(row)?);
+            }
+            Ok(orders)
+        })
+        .await
+    }
+
+    async fn find_order(&self, external_id: String) -> Result<Option<Order>> {
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare_cached(&format!(
+                    "SELECT {ORDER_COLUMNS} FROM orders WHERE (contact_id, at, order_no) =
+                     (SELECT contact_id, at, order_no FROM order_ids WHERE external_id = ?1)"
+                ))
+                .map_err(driver)?;
+            let mut rows = statement.query([external_id]).map_err(driver)?;
+            rows.next().map_err(driver)?.map(read_order).transpose()
+        })
+        .await
+    }
+
+    async fn browse_carts(&self, after: (ContactId, i64), limit: usize) -> Result<Vec<Cart>> {
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare_cached(
+                    "SELECT cart_no, external_id, updated_at, total, currency, recovery_url, lines, contact_id
+                     FROM carts WHERE (contact_id, cart_no) > (?1, ?2) ORDER BY contact_id, cart_no LIMIT ?3",
+                )
+                .map_err(driver)?;
+            let mut rows = statement.query((after.0.0, after.1, limit as i64)).map_err(driver)?;
+            let mut carts = Vec::new();
+            while let Some(row) = rows.next().map_err(driver)? {
+                carts.push(read_cart(ContactId(row.get(7).map_err(driver)?), row)?);
+            }
+            Ok(carts)
+        })
+        .await
+    }
+
+    async fn find_cart(&self, external_id: String) -> Result<Option<Cart>> {
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare_cached(
+                    "SELECT cart_no, external_id, updated_at, total, currency, recovery_url, lines, contact_id
+                     FROM carts WHERE (contact_id, cart_no) =
+                     (SELECT contact_id, cart_no FROM cart_ids WHERE external_id = ?1)",
+                )
+                .map_err(driver)?;
+            let mut rows = statement.query([external_id]).map_err(driver)?;
+            let Some(row) = rows.next().map_err(driver)? else { return Ok(None) };
+            read_cart(ContactId(row.get(7).map_err(driver)?), row).map(Some)
+        })
+        .await
+    }
+
     async fn load_orders(
         &self,
         contacts: Vec<ContactId>,

@@ -23,8 +23,34 @@ pub struct ProductDay {
     pub visits: i64,
 }
 
+/// Which products of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProductQuery {
+    /// Whose name or id holds this text, in whatever case.
+    pub text: Option<String>,
+    /// In this category or one below it.
+    pub category: Option<String>,
+}
+
 /// The catalogue.
 pub trait CatalogueStore {
+    /// Products behind one in order of their numbers, at most `limit`.
+    fn browse_products(
+        &self,
+        query: ProductQuery,
+        after: ProductId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Product>>> + Send;
+    /// The products with these ids of the shop's, in that order.
+    fn find_products(
+        &self,
+        external_ids: Vec<String>,
+    ) -> impl Future<Output = Result<Vec<Option<Product>>>> + Send;
+    /// The products with these numbers; unknown ones are left out.
+    fn load_these_products(
+        &self,
+        ids: Vec<ProductId>,
+    ) -> impl Future<Output = Result<Vec<Product>>> + Send;
     /// All products, by id.
     fn load_products(&self) -> impl Future<Output = Result<Vec<Product>>> + Send;
     /// Figures of all products for `first_day <= day < end_day`.

@@ -19,8 +19,37 @@ pub enum CartChoice {
     Purchased,
 }
 
+/// Which orders of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrderQuery {
+    /// Of this contact.
+    pub contact: Option<ContactId>,
+    /// At or after.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+}
+
 /// Orders and carts.
 pub trait OrderStore {
+    /// Orders from the last to the first, below a place (instant and number of the last order of the page before), at most
+    /// `limit`; cancelled ones too.
+    fn browse_orders(
+        &self,
+        query: OrderQuery,
+        below: Option<(Timestamp, i64)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Order>>> + Send;
+    /// The order with this id of the shop's.
+    fn find_order(&self, external_id: String) -> impl Future<Output = Result<Option<Order>>> + Send;
+    /// Carts that were not bought, by contact, then by number, behind a place, at most `limit`.
+    fn browse_carts(
+        &self,
+        after: (ContactId, i64),
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Cart>>> + Send;
+    /// The cart with this id of the shop's, unless it was bought.
+    fn find_cart(&self, external_id: String) -> impl Future<Output = Result<Option<Cart>>> + Send;
     /// The orders of these contacts with `since <= at < until`, by contact in the order of the ids, then by time;
     /// cancelled ones too.
     fn load_orders(

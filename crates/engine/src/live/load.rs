@@ -182,29 +182,40 @@ async fn facts<S: Storage>(
             }
         }
     }
-    let contacts = ids(asking, places);
+    let mut facts = facts_of(store, catalogue, &ids(asking, places), wanted, now).await?;
+    for place in places {
+        let own = facts.remove(&asking[*place].contact()).unwrap_or_default();
+        asking[*place].run.answers().set_facts(wanted, own);
+    }
+    Ok(())
+}
+
+/// What these contacts did with products, as far as it is needed; one query per kind of need.
+pub(crate) async fn facts_of<S: Storage>(
+    store: &S,
+    catalogue: &Catalogue,
+    contacts: &[ContactId],
+    wanted: FactNeeds,
+    now: Timestamp,
+) -> Result<HashMap<ContactId, ContactFacts>> {
     let mut facts: HashMap<ContactId, ContactFacts> = HashMap::with_capacity(contacts.len());
     if let Some(period) = wanted.bought {
-        bought(store, &contacts, period, now, &mut facts).await?;
+        bought(store, contacts, period, now, &mut facts).await?;
     }
     if let Some(period) = wanted.visited {
-        visited(store, catalogue, &contacts, period, now, &mut facts).await?;
+        visited(store, catalogue, contacts, period, now, &mut facts).await?;
     }
     if let Some(period) = wanted.added_not_bought {
         let from = since(period, now);
         for choice in [CartChoice::Active, CartChoice::Abandoned] {
-            for (contact, cart) in last_carts(store, &contacts, choice, now).await? {
+            for (contact, cart) in last_carts(store, contacts, choice, now).await? {
                 if cart.updated_at >= from {
                     facts.entry(contact).or_default().add_cart(&cart);
                 }
             }
         }
     }
-    for place in places {
-        let own = facts.remove(&asking[*place].contact()).unwrap_or_default();
-        asking[*place].run.answers().set_facts(wanted, own);
-    }
-    Ok(())
+    Ok(facts)
 }
 
 async fn bought<S: Storage>(

@@ -1,0 +1,58 @@
+//! `GET /api/v1/carts`: carts that were not bought.
+
+use axum::{Json, extract::State};
+use model::{Cart, ContactId};
+use serde::Deserialize;
+use storage::{Storage, orders::OrderStore, segments::SegmentStore};
+use utoipa::IntoParams;
+
+use super::{CartBody, bodies};
+use crate::{
+    ApiResult, App,
+    access::Viewer,
+    extract::Asked,
+    page::{Page, PageQuery},
+    said,
+};
+
+/// Which carts.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Which {
+    /// Of this contact: the shop's id, an email address, or `id:` and the contact's number.
+    contact: Option<String>,
+    /// `next` of the page before; none for the first page.
+    cursor: Option<String>,
+    /// Items on the page: 1 to 500, 50 by default.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<usize>,
+}
+
+/// Carts that were not bought, contact by contact.
+#[utoipa::path(
+    get,
+    path = "/api/v1/carts",
+    operation_id = "listCarts",
+    params(Which),
+    responses((status = 200, body = Page<CartBody>))
+)]
+pub(crate) async fn handle<S: Storage>(
+    State(app): State<App<S>>,
+    _: Viewer,
+    Asked(which): Asked<Which>,
+) -> ApiResult<Json<Page<CartBody>>> {
+    let page = PageQuery { cursor: which.cursor, limit: which.limit };
+    let (limit, after) = (page.limit()?, page.after::<(i64, i64)>()?.unwrap_or((0, 0)));
+    let carts = match &which.contact {
+        // One contact's carts are few.
+        Some(text) => {
+            let contact = said::find_contact(&app.store, text).await?.id;
+            let mut carts = app.store.load_open_carts(vec![contact]).await?;
+            carts.sort_by_key(|cart| cart.no);
+            carts.into_iter().filter(|cart| (cart.contact.0, cart.no.0) > after).take(limit + 1).collect()
+        }
+        None => app.store.browse_carts((ContactId(after.0), after.1), limit + 1).await?,
+    };
+    let Page { items, next } = Page::cut(carts, limit, |cart: &Cart| (cart.contact.0, cart.no.0));
+    Ok(Json(Page { items: bodies(&app.store, items, app.now()).await?, next }))
+}

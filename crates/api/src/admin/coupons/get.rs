@@ -1,0 +1,31 @@
+//! `GET /api/v1/coupons/{slug}`: one set.
+
+use axum::{extract::State, response::Response};
+use storage::Storage;
+
+use super::{CouponSetBody, body, counted, find};
+use crate::{
+    ApiResult, App,
+    access::Viewer,
+    extract::Named,
+    tag::{Known, Tag},
+};
+
+/// A coupon set with what became of its codes. Its ETag is that of its terms.
+#[utoipa::path(
+    get,
+    path = "/api/v1/coupons/{slug}",
+    operation_id = "getCouponSet",
+    params(("slug" = String, Path, description = "What it is known by")),
+    responses((status = 200, body = CouponSetBody))
+)]
+pub(crate) async fn handle<S: Storage>(
+    State(app): State<App<S>>,
+    _: Viewer,
+    Named(slug): Named<String>,
+) -> ApiResult<Response> {
+    let terms = find(&app.store, &slug).await?;
+    let counts = counted(&app.store, terms.slug.clone(), app.now()).await?;
+    // The counts change without the terms: a client's copy is never taken to be fresh.
+    Ok(Known::default().answer(Tag::of(&terms), body(&terms, &counts)))
+}
