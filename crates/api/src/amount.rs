@@ -18,7 +18,8 @@ impl Serialize for Money {
 
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let read = |text: &str| Amount::parse(text).map_err(|problem: Problem| D::Error::custom(problem.message));
+        let read =
+            |text: &str| Amount::parse(text).map_err(|problem: Problem| D::Error::custom(problem.message));
         match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::String(text) => read(&text).map(Self),
             serde_json::Value::Number(number) => read(&number.to_string()).map(Self),

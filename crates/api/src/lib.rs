@@ -4,6 +4,8 @@
 //! Generic over [`storage::Storage`]; time is [`model::Clock`], secrets come from [`Chance`]. Each part has a module with
 //! a `section` (its operations, see [`section`]) and a `Config`; [`router`] puts them together.
 
+#![expect(unused_qualifications, reason = "the macros of utoipa write them")]
+
 pub mod access;
 pub mod admin;
 pub mod amount;

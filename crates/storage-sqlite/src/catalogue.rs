@@ -35,7 +35,8 @@ impl CatalogueStore for Sqlite {
             });
             let placed = query.category.as_ref().is_none_or(|wanted| {
                 let below = |path: &String| {
-                    path.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                    path.strip_prefix(wanted.as_str())
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
                 };
                 product.categories.iter().any(below)
             });

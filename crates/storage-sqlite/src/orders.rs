@@ -35,8 +35,7 @@ impl OrderStore for Sqlite {
         below: Option<(Timestamp, i64)>,
         limit: usize,
     ) -> Result<Vec<Order>> {
-        let (since, until) =
-            (query.since.unwrap_or(Timestamp::MIN), query.until.unwrap_or(Timestamp::MAX));
+        let (since, until) = (query.since.unwrap_or(Timestamp::MIN), query.until.unwrap_or(Timestamp::MAX));
         // Without a place the page begins at the end: behind every order before `until`.
         let (at, no) = below.unwrap_or((Timestamp::MAX, i64::MAX));
         self.read(move |connection| {
@@ -52,9 +51,8 @@ impl OrderStore for Sqlite {
                      ORDER BY at DESC, order_no DESC LIMIT ?5"
                 ))
                 .map_err(driver)?;
-            let mut rows = statement
-                .query((since.0, until.0, at.0, no, limit as i64, contact))
-                .map_err(driver)?;
+            let mut rows =
+                statement.query((since.0, until.0, at.0, no, limit as i64, contact)).map_err(driver)?;
             let mut orders = Vec::new();
             while let Some(row) = rows.next().map_err(driver)? {
                 orders.push(read_order(row)?);

@@ -47,10 +47,7 @@ pub trait CatalogueStore {
         external_ids: Vec<String>,
     ) -> impl Future<Output = Result<Vec<Option<Product>>>> + Send;
     /// The products with these numbers; unknown ones are left out.
-    fn load_these_products(
-        &self,
-        ids: Vec<ProductId>,
-    ) -> impl Future<Output = Result<Vec<Product>>> + Send;
+    fn load_these_products(&self, ids: Vec<ProductId>) -> impl Future<Output = Result<Vec<Product>>> + Send;
     /// All products, by id.
     fn load_products(&self) -> impl Future<Output = Result<Vec<Product>>> + Send;
     /// Figures of all products for `first_day <= day < end_day`.

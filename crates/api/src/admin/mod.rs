@@ -7,6 +7,7 @@ pub mod products;
 pub mod recommendations;
 pub mod rfm;
 pub mod segments;
+pub mod templates;
 
 use storage::Storage;
 
@@ -23,4 +24,5 @@ pub fn section<S: Storage>() -> Section<S> {
         .with(rfm::section())
         .with(coupons::section())
         .with(recommendations::section())
+        .with(templates::section())
 }

@@ -1,7 +1,7 @@
 //! `GET /api/v1/carts/{cart_id}`: one cart.
 
 use axum::{Json, extract::State};
-use storage::{Storage, orders::OrderStore};
+use storage::Storage;
 
 use super::{CartBody, bodies};
 use crate::{ApiError, ApiResult, App, access::Viewer, extract::Named};

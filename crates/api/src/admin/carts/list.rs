@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use model::{Cart, ContactId};
 use serde::Deserialize;
-use storage::{Storage, orders::OrderStore, segments::SegmentStore};
+use storage::Storage;
 use utoipa::IntoParams;
 
 use super::{CartBody, bodies};

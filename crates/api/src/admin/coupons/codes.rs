@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use model::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use storage::{Storage, coupons::CouponStore};
+use storage::Storage;
 use utoipa::ToSchema;
 
 use super::find;
@@ -98,14 +98,17 @@ pub(crate) async fn handle<S: Storage>(
         }
     }
     answer.free = super::counted(&app.store, terms.slug.clone(), app.now()).await?.free;
-    audit::note(&app, &by, "coupons.add", format!("coupons:{slug}"), json!({ "added": answer.added })).await?;
+    audit::note(&app, &by, "coupons.add", format!("coupons:{slug}"), json!({ "added": answer.added }))
+        .await?;
     Ok(Json(answer))
 }
 
 pub(super) fn single_use(terms: &model::coupon::CouponSet) -> Result<(), Problem> {
     match terms.shared_code() {
         None => Ok(()),
-        Some(_) => Err(Problem::new("coupon.shared_set", format!("`{}` has one code for everybody", terms.slug))
-            .cure("write kind: single_use in the set's terms, or use another set")),
+        Some(_) => {
+            Err(Problem::new("coupon.shared_set", format!("`{}` has one code for everybody", terms.slug))
+                .cure("write kind: single_use in the set's terms, or use another set"))
+        }
     }
 }

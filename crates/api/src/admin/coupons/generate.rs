@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use model::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use storage::{Storage, coupons::CouponStore};
+use storage::Storage;
 use utoipa::ToSchema;
 
 use super::{codes::single_use, find};
@@ -84,6 +84,7 @@ pub(crate) async fn handle<S: Storage>(
             break;
         }
     }
-    audit::note(&app, &by, "coupons.generate", format!("coupons:{slug}"), json!({ "made": made.len() })).await?;
+    audit::note(&app, &by, "coupons.generate", format!("coupons:{slug}"), json!({ "made": made.len() }))
+        .await?;
     Ok(Json(Generated { codes: made }))
 }

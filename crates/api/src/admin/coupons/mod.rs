@@ -7,17 +7,17 @@ mod list;
 mod put;
 
 use engine::live::coupons::load_terms;
-use model::{Slug, Timestamp, coupon::{CouponKind, CouponSet}};
+use model::{
+    Slug, Timestamp,
+    coupon::{CouponKind, CouponSet},
+};
 use serde::Serialize;
 use serde_json::Value;
-use storage::{
-    Storage,
-    coupons::{CouponCounts, CouponStore},
-};
+use storage::{Storage, coupons::CouponCounts};
 use utoipa::ToSchema;
 
 use crate::{
-    ApiError, ApiResult, once, operations,
+    ApiError, ApiResult, operations,
     said::{self, At, Names},
     section::Section,
 };
@@ -25,8 +25,7 @@ use crate::{
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    let section = operations!(Section::new("coupons"), S; list, get, put);
-    once!(section, S; codes, generate)
+    operations!(Section::new("coupons"), S; list, get, put, codes, generate)
 }
 
 /// A set and what became of its codes.

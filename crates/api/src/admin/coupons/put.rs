@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::{
     Storage,
-    settings::{DefinitionKind, NewDefinition, SettingsStore},
+    settings::{DefinitionKind, NewDefinition},
 };
 use utoipa::ToSchema;
 
@@ -62,11 +62,7 @@ pub(crate) async fn handle<S: Storage>(
             .cure(format!("leave `coupons` out, or write `coupons: {slug}`"))
             .into());
     }
-    let new = NewDefinition {
-        kind: DefinitionKind::CouponSet,
-        slug: slug.clone(),
-        content: terms.to_json(),
-    };
+    let new = NewDefinition { kind: DefinitionKind::CouponSet, slug: slug.clone(), content: terms.to_json() };
     app.store.save_definitions(vec![new], app.now()).await?;
     book::touch_rules(&app.store).await?;
     app.engine_bell.notify_one();

@@ -1,7 +1,7 @@
 //! `GET /api/v1/orders/{order_id}`: one order.
 
 use axum::{Json, extract::State};
-use storage::{Storage, orders::OrderStore};
+use storage::Storage;
 
 use super::{OrderBody, bodies};
 use crate::{ApiError, ApiResult, App, access::Viewer, extract::Named};

@@ -3,10 +3,7 @@
 use axum::{Json, extract::State};
 use model::{Order, Timestamp};
 use serde::Deserialize;
-use storage::{
-    Storage,
-    orders::{OrderQuery, OrderStore},
-};
+use storage::{Storage, orders::OrderQuery};
 use utoipa::IntoParams;
 
 use super::{OrderBody, bodies};

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use model::{ContactId, Line, Order, OrderStatus, Product, ProductId};
 use serde::Serialize;
-use storage::{Storage, catalogue::CatalogueStore};
+use storage::Storage;
 use utoipa::ToSchema;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use model::Product;
-use storage::{Storage, catalogue::CatalogueStore};
+use storage::Storage;
 
 use super::ProductBody;
 use crate::{

@@ -3,10 +3,7 @@
 use axum::{Json, extract::State};
 use model::{Product, ProductId};
 use serde::Deserialize;
-use storage::{
-    Storage,
-    catalogue::{CatalogueStore, ProductQuery},
-};
+use storage::{Storage, catalogue::ProductQuery};
 use utoipa::IntoParams;
 
 use super::ProductBody;

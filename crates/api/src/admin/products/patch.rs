@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use storage::{
     Storage,
-    imports::{ImportBatch, ImportStore, ProductPatch},
+    imports::{ImportBatch, ProductPatch},
 };
 use utoipa::ToSchema;
 

@@ -5,7 +5,7 @@ use engine::catalogue::choose;
 use model::{Dice, Problem, doc};
 use recommend::GetProducts;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use storage::Storage;
 use utoipa::ToSchema;
 

@@ -1,7 +1,7 @@
 //! `GET /api/v1/rfm`: the models.
 
-use axum::{Json, extract::State};
 use ::rfm::RfmModel;
+use axum::{Json, extract::State};
 use serde::Serialize;
 use storage::Storage;
 use utoipa::ToSchema;
@@ -51,7 +51,9 @@ pub(crate) async fn handle<S: Storage>(State(app): State<App<S>>, _: Viewer) -> 
         })
         .collect();
     for slug in RfmModel::BUILT_IN {
-        if let Some(model) = RfmModel::built_in(slug).filter(|model| scored.iter().all(|s| s.model != model.slug)) {
+        if let Some(model) =
+            RfmModel::built_in(slug).filter(|model| scored.iter().all(|s| s.model != model.slug))
+        {
             items.push(ModelBody {
                 model: slug.to_owned(),
                 name: Names::from(&model.name),

@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State};
 use model::{ContactId, Problem, Timestamp};
 use serde::{Deserialize, Serialize};
-use storage::{
-    Storage,
-    contacts::ContactStore,
-    rfm::{GroupMove, RfmStore},
-};
+use storage::{Storage, rfm::GroupMove};
 use utoipa::{IntoParams, ToSchema};
 
 use super::find;

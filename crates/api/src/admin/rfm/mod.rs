@@ -5,8 +5,8 @@ mod list;
 mod migrations;
 mod run;
 
-use model::Slug;
 use ::rfm::{GroupFigures, RfmModel};
+use model::Slug;
 use serde::Serialize;
 use serde_json::Value;
 use storage::{

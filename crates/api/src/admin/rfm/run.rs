@@ -1,11 +1,11 @@
 //! `POST /api/v1/rfm/{model}/run`: scores everybody now.
 
+use ::rfm::RfmModel;
 use axum::{Json, extract::State};
 use engine::rfm::{Rescorer, score};
-use ::rfm::RfmModel;
 use model::Problem;
 use serde_json::json;
-use storage::{Storage, StoreError, rfm::RfmStore};
+use storage::{Storage, StoreError};
 
 use super::{RunBody, model_of, run_body};
 use crate::{ApiError, ApiResult, App, access::Editor, audit, extract::Named, said};

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use model::ContactId;
-use storage::{Storage, contacts::ContactStore, segments::SegmentStore};
+use storage::Storage;
 
 use crate::{
     ApiError, ApiResult, App,

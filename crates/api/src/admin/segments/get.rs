@@ -1,7 +1,7 @@
 //! `GET /api/v1/segments/{slug}`: one segment.
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use storage::{Storage, segments::SegmentStore};
+use storage::Storage;
 
 use super::{SegmentBody, body, tag, workspace};
 use crate::{ApiError, ApiResult, App, access::Viewer, extract::Named, tag::Known};

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde::Serialize;
 use serde_json::Value;
-use storage::{Storage, contacts::ContactStore, segments::SegmentStore};
+use storage::Storage;
 use utoipa::ToSchema;
 
 use super::{SegmentBody, SegmentState, body, workspace};
@@ -25,10 +25,7 @@ pub(crate) struct Segments {
     operation_id = "listSegments",
     responses((status = 200, body = Segments))
 )]
-pub(crate) async fn handle<S: Storage>(
-    State(app): State<App<S>>,
-    _: Viewer,
-) -> ApiResult<Json<Segments>> {
+pub(crate) async fn handle<S: Storage>(State(app): State<App<S>>, _: Viewer) -> ApiResult<Json<Segments>> {
     let workspace = workspace(&app.store).await?;
     let built = app.store.load_segments().await?;
     let record = |slug: &str| built.iter().find(|record| record.slug.as_str() == slug);

@@ -8,7 +8,7 @@ use model::Problem;
 use segment::SegmentFile;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use storage::{Storage, segments::SegmentStore};
+use storage::Storage;
 use utoipa::ToSchema;
 
 use super::{SegmentBody, body, tag};
@@ -94,7 +94,8 @@ pub(crate) async fn handle<S: Storage>(
         .await
         .map_err(|error| storage::StoreError::Driver(format!("building a segment has failed: {error}")))??;
     app.engine_bell.notify_one();
-    audit::note(&app, &by, "segment.save", format!("segment:{slug}"), json!({ "members": moved.members })).await?;
+    audit::note(&app, &by, "segment.save", format!("segment:{slug}"), json!({ "members": moved.members }))
+        .await?;
     let built = app.store.load_segments().await?;
     let file = super::get::find(&workspace, slug.as_str())?;
     let record = built.iter().find(|record| record.slug == slug);
