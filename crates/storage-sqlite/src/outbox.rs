@@ -361,26 +361,42 @@ pub(crate) fn list(
     after: i64,
     limit: usize,
 ) -> Result<Vec<MessageRow>> {
-    let mut sends = SendPoints::default();
     // One statement for the messages of a contact, which has an index, and one for the rest.
     let source =
         if filter.contact.is_some() { "outbox o INDEXED BY outbox_contact" } else { "outbox o NOT INDEXED" };
     let by_contact = if filter.contact.is_some() { "o.contact_id = :contact AND" } else { "" };
+    let terms = format!("{by_contact} o.seq > :after AND {FILTER}");
+    let bound = named_params! {
+        ":contact": filter.contact.map(|c| c.0), ":state": filter.state.map(|s| s as u8),
+        ":run": filter.run, ":journey": filter.journey.as_ref().map(Slug::as_str),
+        ":after": after, ":limit": limit as i64,
+    };
+    select(connection, source, &terms, "o.seq LIMIT :limit", bound)
+}
+
+/// One message.
+pub(crate) fn load_one(connection: &Connection, seq: i64) -> Result<Option<MessageRow>> {
+    let bound = named_params! { ":seq": seq };
+    Ok(select(connection, "outbox o", "o.seq = :seq", "o.seq", bound)?.pop())
+}
+
+/// Messages of `source`, which says `outbox o`.
+pub(crate) fn select(
+    connection: &Connection,
+    source: &str,
+    terms: &str,
+    order: &str,
+    bound: &[(&str, &dyn rusqlite::ToSql)],
+) -> Result<Vec<MessageRow>> {
+    let mut sends = SendPoints::default();
     let mut query = connection
         .prepare_cached(&format!(
             "SELECT o.seq, o.message_id, o.contact_id, o.send_id, b.decided_at, b.to_address, b.locale, b.variables,
                o.at, b.expires_at, o.state, o.attempt, o.reason, o.detail
-             FROM {source} JOIN outbox_bodies b ON b.seq = o.seq
-             WHERE {by_contact} o.seq > :after AND {FILTER} ORDER BY o.seq LIMIT :limit"
+             FROM {source} JOIN outbox_bodies b ON b.seq = o.seq WHERE {terms} ORDER BY {order}"
         ))
         .map_err(driver)?;
-    let mut rows = query
-        .query(named_params! {
-            ":contact": filter.contact.map(|c| c.0), ":state": filter.state.map(|s| s as u8),
-            ":run": filter.run, ":journey": filter.journey.as_ref().map(Slug::as_str),
-            ":after": after, ":limit": limit as i64,
-        })
-        .map_err(driver)?;
+    let mut rows = query.query(bound).map_err(driver)?;
     let mut list = Vec::new();
     while let Some(row) = rows.next().map_err(driver)? {
         let (seq, message) = message(row, connection, &mut sends)?;

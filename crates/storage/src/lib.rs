@@ -11,6 +11,7 @@ pub mod codec;
 pub mod consents;
 pub mod contacts;
 pub mod coupons;
+pub mod desk;
 pub mod error;
 pub mod events;
 pub mod fault;
@@ -80,6 +81,7 @@ pub trait Storage:
     + hooks::HookStore
     + jobs::JobStore
     + browse::BrowseStore
+    + desk::DeskStore
     + Clone
     + Send
     + Sync
@@ -110,6 +112,7 @@ impl<T> Storage for T where
         + hooks::HookStore
         + jobs::JobStore
         + browse::BrowseStore
+        + desk::DeskStore
         + Clone
         + Send
         + Sync
