@@ -10,3 +10,16 @@ CREATE TABLE api_keys (
   created_by TEXT NOT NULL,
   revoked_at INTEGER
 ) STRICT, WITHOUT ROWID;
+
+-- Who did what. Ids grow and are never given again, so that a gap shows what retention took away.
+CREATE TABLE audit (
+  entry_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  at INTEGER NOT NULL,
+  who TEXT NOT NULL,
+  action TEXT NOT NULL,                   -- as in journey.publish
+  object TEXT NOT NULL,                   -- as in journey:welcome; may be empty
+  details TEXT NOT NULL,                  -- a JSON object
+  client TEXT                             -- network address
+) STRICT;
+CREATE INDEX audit_by_who ON audit (who, entry_id);
+CREATE INDEX audit_by_object ON audit (object, entry_id);

@@ -2,6 +2,8 @@
 //!
 //! An operation says by the type of its argument whom it lets in: [`Viewer`], [`Editor`], [`Owner`], [`Tracker`].
 
+mod audit_list;
+pub mod client;
 pub mod key;
 mod principal;
 
@@ -9,11 +11,14 @@ pub use principal::{Editor, Owner, Principal, Role, Tracker, Viewer};
 
 use storage::Storage;
 
-use crate::section::Section;
+use crate::{operations, section::Section};
 
 /// What access is told at the start.
 #[derive(Clone, Debug, Default)]
-pub struct Config {}
+pub struct Config {
+    /// Reverse proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<client::Network>,
+}
 
 /// What access keeps in memory.
 #[derive(Debug, Default)]
@@ -30,5 +35,5 @@ impl State {
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    Section::new("access")
+    operations!(Section::new("access"), S; audit_list)
 }

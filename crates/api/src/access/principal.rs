@@ -1,5 +1,7 @@
 //! Who asks, and whether they may.
 
+use std::net::IpAddr;
+
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, StatusCode, header, request::Parts},
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use storage::{Storage, access::KeyScope};
 use utoipa::ToSchema;
 
-use super::key;
+use super::{client, key};
 use crate::{ApiError, App};
 
 /// What somebody may do; each may do what those before it may.
@@ -32,6 +34,8 @@ pub struct Principal {
     pub who: String,
     /// What they may do.
     pub role: Role,
+    /// The network address that they ask from, when it is known.
+    pub client: Option<IpAddr>,
 }
 
 /// Somebody who may look.
@@ -96,7 +100,8 @@ impl Principal {
             KeyScope::Write => Role::Editor,
             KeyScope::Admin => Role::Owner,
         };
-        Ok(Self { who: format!("key:{}", key.id), role })
+        let client = client::address(&parts.extensions, &parts.headers, &app.config.access.trusted_proxies);
+        Ok(Self { who: format!("key:{}", key.id), role, client })
     }
 
     async fn at_least<S: Storage>(app: &App<S>, parts: &Parts, wanted: Role) -> Result<Self, ApiError> {

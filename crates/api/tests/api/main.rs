@@ -1,4 +1,5 @@
 //! The server's doors, tried through the router: one module for each section.
 
+mod access;
 mod openapi;
 mod support;
