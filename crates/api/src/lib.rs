@@ -12,10 +12,13 @@ pub mod extract;
 pub mod inbound;
 pub mod links;
 pub mod news;
+pub mod once;
 pub mod ops;
 pub mod page;
 pub mod problem;
+pub mod said;
 pub mod section;
+pub mod tag;
 pub mod track;
 
 pub use app::{App, Chance, Config, Parts};
