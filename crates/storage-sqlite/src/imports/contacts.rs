@@ -9,6 +9,7 @@ use storage::{
 
 use super::{Work, check_id};
 use crate::{
+    consents::log_changes,
     contacts::{claim, insert, load_one, owner, release, update},
     rows::take_numbers,
 };
@@ -57,6 +58,7 @@ impl Work<'_> {
             apply(&mut contact, patch);
             self.claim_all(&contact)?;
             insert(self.connection, &contact)?;
+            log_changes(self.connection, &Contact::default(), &contact)?;
             self.outcome.contacts.new += 1;
             self.contact_created(&contact)?;
             return Ok(Ok(()));
@@ -80,6 +82,7 @@ impl Work<'_> {
         self.release_changed(&before, &contact)?;
         self.claim_all(&contact)?;
         update(self.connection, &contact)?;
+        log_changes(self.connection, &before, &contact)?;
         self.outcome.contacts.changed += 1;
         self.contact_updated(&before, &contact)?;
         Ok(Ok(()))
