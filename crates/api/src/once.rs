@@ -23,7 +23,7 @@ use storage::{
     desk::{Begun, DeskStore, KeptAnswer, RequestMark},
 };
 use utoipa::openapi::{
-    KnownFormat, ObjectBuilder, Required, SchemaFormat, Type,
+    ObjectBuilder, Required, SchemaFormat, Type,
     path::{Operation, ParameterBuilder, ParameterIn},
 };
 
@@ -54,9 +54,9 @@ where
     type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
 
     fn call(self, request: Request, app: App<S>) -> Self::Future {
-        Box::pin(async move {
-            answer(self.0, request, app).await.unwrap_or_else(IntoResponse::into_response)
-        })
+        Box::pin(
+            async move { answer(self.0, request, app).await.unwrap_or_else(IntoResponse::into_response) },
+        )
     }
 }
 
@@ -150,10 +150,7 @@ async fn keep(response: Response) -> (Response, Option<KeptAnswer>) {
     let (parts, body) = response.into_parts();
     let status = parts.status;
     let again = status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-        );
+        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     let Ok(bytes) = to_bytes(body, ANSWER_MAX).await else {
         let problem = Problem::new("idempotency.too_large", "the answer is too large to be kept")
             .cure("send the request without an Idempotency-Key");
@@ -190,13 +187,15 @@ pub(crate) fn describe(operation: &mut Operation) {
         .schema_type(Type::String)
         .min_length(Some(1))
         .max_length(Some(KEY_LEN_MAX))
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+        .format(Some(SchemaFormat::Custom("uuid".to_owned())))
         .build();
     let parameter = ParameterBuilder::new()
         .name("Idempotency-Key")
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
-        .description(Some("Chosen by the client, the same for each try of one request: it is worked on once."))
+        .description(Some(
+            "Chosen by the client, the same for each try of one request: it is worked on once.",
+        ))
         .schema(Some(schema))
         .build();
     operation.parameters.get_or_insert_default().push(parameter.into());

@@ -29,7 +29,7 @@ use crate::{App, once::Once, problem::ProblemDetails};
 pub struct Section<S> {
     tag: &'static str,
     router: Router<App<S>>,
-    operations: Vec<(String, Vec<HttpMethod>, utoipa::openapi::path::Operation)>,
+    operations: Vec<(String, Vec<HttpMethod>, Operation)>,
     schemas: Vec<(String, RefOr<Schema>)>,
 }
 

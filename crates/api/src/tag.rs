@@ -82,10 +82,11 @@ impl Wanted {
                     Some(tag) if !tag.contains('"') => tags.push(tag.to_owned()),
                     _ if part == "*" => any = true,
                     _ => {
-                        let problem = Problem::new("precondition.invalid", format!("`{part}` is no entity tag"))
-                            .field(name.as_str().to_owned())
-                            .value(part)
-                            .cure("send the ETag of an answer with its quotes, or *");
+                        let problem =
+                            Problem::new("precondition.invalid", format!("`{part}` is no entity tag"))
+                                .field(name.as_str().to_owned())
+                                .value(part)
+                                .cure("send the ETag of an answer with its quotes, or *");
                         return Err(ApiError::new(StatusCode::BAD_REQUEST, problem));
                     }
                 }
@@ -140,8 +141,9 @@ impl Precondition {
         if !wrong {
             return Ok(());
         }
-        let problem = Problem::new("precondition.failed", "it was changed since you read it")
-            .cure("read it again, put your change into what you find, and send that with its ETag as If-Match");
+        let problem = Problem::new("precondition.failed", "it was changed since you read it").cure(
+            "read it again, put your change into what you find, and send that with its ETag as If-Match",
+        );
         Err(ApiError::new(StatusCode::PRECONDITION_FAILED, problem))
     }
 

@@ -292,12 +292,14 @@ impl Links {
     /// of our own, one that is too long.
     #[must_use]
     pub fn target_url(&self, target: &Target) -> Option<String> {
-        if self.is_own(&target.url) || !template::link::is_web_link(&target.url) || target.url.len() > Target::URL_LEN_MAX {
+        if self.is_own(&target.url)
+            || !template::link::is_web_link(&target.url)
+            || target.url.len() > Target::URL_LEN_MAX
+        {
             return None;
         }
         let name = beginning(&target.name, Target::NAME_LEN_MAX);
-        let mut bytes =
-            Vec::with_capacity(Target::FIXED_LEN + name.len() + target.url.len() + TAG_LEN);
+        let mut bytes = Vec::with_capacity(Target::FIXED_LEN + name.len() + target.url.len() + TAG_LEN);
         bytes.push(VERSION);
         bytes.push(Target::KINDS[usize::from(target.push)]);
         bytes.extend_from_slice(&target.message.0);
@@ -360,6 +362,37 @@ impl Links {
         mac.update(text.as_bytes());
         URL_SAFE_NO_PAD.encode(&mac.finalize().into_bytes()[..12])
     }
+
+    /// The signature of an address of our own that says what it opens, and until when.
+    #[must_use]
+    pub fn sign_address(&self, text: &str) -> String {
+        URL_SAFE_NO_PAD.encode(&address_mac(&self.keys.0[0], text).finalize().into_bytes()[..TAG_LEN])
+    }
+
+    /// Whether a signature is of this text; in constant time.
+    #[must_use]
+    pub fn is_signed(&self, text: &str, signature: &str) -> bool {
+        let Ok(tag) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+        let mut good = false;
+        for key in &self.keys.0 {
+            good |= address_mac(key, text).verify_truncated_left(&tag).is_ok();
+        }
+        // A shorter tag is a beginning of the right one, and guessed the sooner.
+        good && tag.len() == TAG_LEN
+    }
+
+    /// The public address of a path that begins with `/`.
+    #[must_use]
+    pub fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+}
+
+fn address_mac(key: &[u8; Keys::LEN], text: &str) -> Hmac<Sha256> {
+    let mut mac = mac(key);
+    mac.update(b"address\0");
+    mac.update(text.as_bytes());
+    mac
 }
 
 fn invalid() -> Problem {
@@ -434,7 +467,11 @@ mod tests {
             let token = url.strip_prefix(&format!("https://mail.shop.example/{}/", kind.path())).unwrap();
             assert_eq!(links(1).verify(token).unwrap(), link(kind));
             for other in LinkKind::ALL {
-                assert_eq!(links(1).verify_kind(token, other).is_ok(), other == kind, "{kind:?} as {other:?}");
+                assert_eq!(
+                    links(1).verify_kind(token, other).is_ok(),
+                    other == kind,
+                    "{kind:?} as {other:?}"
+                );
             }
             assert!(links(1).verify_target(token).is_err(), "{kind:?} as a click");
         }
@@ -443,7 +480,9 @@ mod tests {
     }
 
     fn target(url: &str) -> Target {
-        Target { message: MessageId([7; 16]), push: false, name: "Shop – été".into(), url: url.to_owned() }
+        Target {
+            message: MessageId([7; 16]), push: false, name: "Shop – été".into(), url: url.to_owned()
+        }
     }
 
     fn click(target: &Target) -> Option<String> {
@@ -465,7 +504,10 @@ mod tests {
                 assert!(links(1).verify_target(&URL_SAFE_NO_PAD.encode(other)).is_err(), "byte {i}");
             }
             for len in 0..bytes.len() {
-                assert!(links(1).verify_target(&URL_SAFE_NO_PAD.encode(&bytes[..len])).is_err(), "cut to {len}");
+                assert!(
+                    links(1).verify_target(&URL_SAFE_NO_PAD.encode(&bytes[..len])).is_err(),
+                    "cut to {len}"
+                );
             }
             assert!(links(2).verify_target(&token).is_err(), "another key");
         }

@@ -444,7 +444,8 @@ pub(crate) async fn currency<S: SettingsStore>(store: &S) -> Result<Currency> {
 /// The workspace's sending rules: trees, or texts as files have them.
 async fn rules<S: SettingsStore>(store: &S) -> Result<SendingRules> {
     let sending = store.load_setting(policy::SETTING.to_owned()).await?.map(|json| json.to_string());
-    let purposes = store.load_setting(policy::PURPOSES_SETTING.to_owned()).await?.map(|json| json.to_string());
+    let purposes =
+        store.load_setting(policy::PURPOSES_SETTING.to_owned()).await?.map(|json| json.to_string());
     SendingRules::of(sending.as_deref(), purposes.as_deref()).map_err(|problems| {
         storage::StoreError::Inconsistent {
             table: "settings",

@@ -46,7 +46,8 @@ mod tests {
         let links = Links::new("https://s.example", Keys::new([1; 32])).unwrap();
         let id = MessageId([3; 16]);
         let code = |n| links.short_code(id, n);
-        let text = "Été (https://shop.example/a?b=c#d). Or http://x.example/é, https://s.example/p/abc STOP 36111";
+        let text =
+            "Été (https://shop.example/a?b=c#d). Or http://x.example/é, https://s.example/p/abc STOP 36111";
         let mut made = Vec::new();
         let out = shorten(text, &links, id, &mut made);
         let expected = format!(

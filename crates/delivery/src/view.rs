@@ -71,8 +71,7 @@ impl Viewer {
             return Ok(known.ok());
         }
         let (slug, version) = key.clone();
-        let Some(definition) =
-            store.load_definition(DefinitionKind::Template, slug.clone(), version).await?
+        let Some(definition) = store.load_definition(DefinitionKind::Template, slug.clone(), version).await?
         else {
             return Ok(None);
         };

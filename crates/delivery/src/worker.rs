@@ -42,7 +42,10 @@ pub trait Store:
     OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send + Sync + 'static
 {
 }
-impl<T: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send + Sync + 'static> Store for T {}
+impl<T: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send + Sync + 'static> Store
+    for T
+{
+}
 
 /// How to deliver.
 #[derive(Clone)]

@@ -23,11 +23,7 @@ pub struct Told {
 #[must_use]
 pub fn told(journey: &Journey, step: &TraceStep, lang: Lang) -> Told {
     let Some(node) = journey.nodes.get(usize::from(step.node)) else {
-        return Told {
-            node: step.node.to_string(),
-            outcome: step.outcome.to_string(),
-            ..Told::default()
-        };
+        return Told { node: step.node.to_string(), outcome: step.outcome.to_string(), ..Told::default() };
     };
     let outcome = match step.outcome {
         trace::STAYS => "stays",

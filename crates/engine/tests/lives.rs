@@ -420,7 +420,9 @@ fn who_is_asked_for_during_a_pause_enters_when_it_ends() {
         }
         // A stop forgets what is held.
         lives::pause(&*db, &slug(), &by(at(START))).await.unwrap();
-        lives::enter(&*db, &slug(), &[ContactId(3)], serde_json::Map::new(), None, &by(at(START))).await.unwrap();
+        lives::enter(&*db, &slug(), &[ContactId(3)], serde_json::Map::new(), None, &by(at(START)))
+            .await
+            .unwrap();
         settle(&db, at("2026-03-01 10:00:00")).await;
         assert_eq!(lives::stop(&*db, &slug(), &by(at(START))).await.unwrap().held, 1);
         settle(&db, at("2026-03-01 10:00:00")).await;

@@ -54,9 +54,9 @@ impl Enforcement {
     /// Why not.
     pub const fn check(self, answer: ConsentState) -> Result<(), Refusal> {
         match (self, answer) {
-            (Self::None, _)
-            | (_, ConsentState::Subscribed)
-            | (Self::OptOut, ConsentState::NotSubscribed) => Ok(()),
+            (Self::None, _) | (_, ConsentState::Subscribed) | (Self::OptOut, ConsentState::NotSubscribed) => {
+                Ok(())
+            }
             (_, ConsentState::Unsubscribed) => Err(Refusal::Unsubscribed),
             (Self::OptIn, ConsentState::NotSubscribed) => Err(Refusal::NotSubscribed),
         }

@@ -1,7 +1,7 @@
 //! See `storage::browse`.
 
 use model::{MessageId, Slug, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
+use rusqlite::{Connection, Transaction, named_params, params};
 use storage::{
     Result, Urgency,
     browse::{BrowseStore, MESSAGES_LOOKED_AT, MessagePage, MessageQuery, RunCount, TAKEN_BACK},
@@ -20,12 +20,13 @@ impl BrowseStore for Sqlite {
     }
 
     async fn load_message(&self, id: MessageId) -> Result<Option<MessageRow>> {
+        self.read(move |connection| outbox::find(connection, id)).await
+    }
+
+    async fn load_messages(&self, ids: Vec<MessageId>) -> Result<Vec<MessageRow>> {
         self.read(move |connection| {
-            let seq: Option<i64> = connection
-                .prepare_cached("SELECT seq FROM outbox WHERE message_id = ?1")
-                .and_then(|mut query| query.query_row([&id.0[..]], |row| row.get(0)).optional())
-                .map_err(driver)?;
-            seq.map_or(Ok(None), |seq| outbox::load_one(connection, seq))
+            let found = ids.into_iter().map(|id| outbox::find(connection, id));
+            found.filter_map(Result::transpose).collect()
         })
         .await
     }
@@ -220,11 +221,8 @@ mod tests {
         let all = messages(&connection, &MessageQuery::default(), i64::MAX, 4, 100).unwrap();
         assert_eq!(all.messages.iter().map(|row| row.seq).collect::<Vec<_>>(), [10, 9, 8, 7]);
         assert_eq!(all.next, Some(7));
-        let time = MessageQuery {
-            since: Some(Timestamp(3)),
-            until: Some(Timestamp(5)),
-            ..MessageQuery::default()
-        };
+        let time =
+            MessageQuery { since: Some(Timestamp(3)), until: Some(Timestamp(5)), ..MessageQuery::default() };
         assert_eq!(messages(&connection, &time, i64::MAX, 10, 100).unwrap().messages.len(), 2);
     }
 }

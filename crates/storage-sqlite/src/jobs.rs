@@ -124,7 +124,9 @@ impl JobStore for Sqlite {
                 .and_then(|mut update| update.execute((most, at.0, problems)))
                 .map_err(driver)?;
             transaction
-                .prepare_cached("UPDATE jobs SET state = 5, ended_at = ?1 WHERE state <= 2 AND state = 2 AND cancel = 1")
+                .prepare_cached(
+                    "UPDATE jobs SET state = 5, ended_at = ?1 WHERE state <= 2 AND state = 2 AND cancel = 1",
+                )
                 .and_then(|mut update| update.execute([at.0]))
                 .map_err(driver)?;
             let waiting = transaction
@@ -194,11 +196,7 @@ fn read(row: &Row<'_>) -> Result<Job> {
         ended_at: instant(7)?,
         attempts: row.get(8).map_err(driver)?,
         cancel: row.get(9).map_err(driver)?,
-        progress: JobProgress {
-            phase: row.get(10).map_err(driver)?,
-            done: number(11)?,
-            total: number(12)?,
-        },
+        progress: JobProgress { phase: row.get(10).map_err(driver)?, done: number(11)?, total: number(12)? },
         result: from_json("jobs", no, text(row, 13).map_err(driver)?)?,
         problems: from_json("jobs", no, text(row, 14).map_err(driver)?)?,
     })

@@ -375,12 +375,6 @@ pub(crate) fn list(
     select(connection, source, &terms, "o.seq LIMIT :limit", bound)
 }
 
-/// One message.
-pub(crate) fn load_one(connection: &Connection, seq: i64) -> Result<Option<MessageRow>> {
-    let bound = named_params! { ":seq": seq };
-    Ok(select(connection, "outbox o", "o.seq = :seq", "o.seq", bound)?.pop())
-}
-
 /// Messages of `source`, which says `outbox o`.
 pub(crate) fn select(
     connection: &Connection,
@@ -524,8 +518,7 @@ impl OutboxStore for Sqlite {
         at: Timestamp,
         properties: serde_json::Map<String, serde_json::Value>,
     ) -> Result<Option<ContactId>> {
-        self.write(Urgency::Urgent, move |tx| interaction(tx, message, &kind, at, properties))
-            .await
+        self.write(Urgency::Urgent, move |tx| interaction(tx, message, &kind, at, properties)).await
     }
 
     async fn insert_messages(&self, messages: Vec<OutboxMessage>) -> Result<u64> {

@@ -68,6 +68,8 @@ pub trait BrowseStore {
     ) -> impl Future<Output = Result<MessagePage>> + Send;
     /// One message.
     fn load_message(&self, id: MessageId) -> impl Future<Output = Result<Option<MessageRow>>> + Send;
+    /// Those of these messages that are known, in the order of the ids.
+    fn load_messages(&self, ids: Vec<MessageId>) -> impl Future<Output = Result<Vec<MessageRow>>> + Send;
     /// Takes messages back that wait: they are skipped, for [`TAKEN_BACK`]. Returns those that did not wait any more.
     fn take_back_messages(
         &self,

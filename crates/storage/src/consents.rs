@@ -259,10 +259,7 @@ pub trait ConsentStore {
     ) -> impl Future<Output = Result<bool>> + Send;
 
     /// A contact's history of consents, the oldest first.
-    fn load_consent_log(
-        &self,
-        contact: ContactId,
-    ) -> impl Future<Output = Result<Vec<ConsentEntry>>> + Send;
+    fn load_consent_log(&self, contact: ContactId) -> impl Future<Output = Result<Vec<ConsentEntry>>> + Send;
 
     /// The contact that a link names: the one that it was merged into, if it was. None when it was erased.
     fn linked_contact(&self, contact: ContactId) -> impl Future<Output = Result<Option<Contact>>> + Send;

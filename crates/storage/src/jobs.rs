@@ -149,12 +149,8 @@ pub trait JobStore {
     fn cancel_job(&self, no: i64, at: Timestamp) -> impl Future<Output = Result<Option<Job>>> + Send;
     /// For a caller who knows that no worker lives: running jobs wait again, those that were taken `most` times already
     /// have failed with `why`. Returns how many wait again.
-    fn settle_jobs(
-        &self,
-        most: u32,
-        why: Problem,
-        at: Timestamp,
-    ) -> impl Future<Output = Result<u64>> + Send;
+    fn settle_jobs(&self, most: u32, why: Problem, at: Timestamp)
+    -> impl Future<Output = Result<u64>> + Send;
     /// Forgets jobs that were over before an instant; returns their numbers.
     fn forget_jobs(&self, before: Timestamp) -> impl Future<Output = Result<Vec<i64>>> + Send;
 }

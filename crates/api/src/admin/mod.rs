@@ -56,6 +56,8 @@ pub struct State {
     pub(crate) cancels: Mutex<HashMap<i64, Arc<Notify>>>,
     /// Places of listeners.
     pub(crate) listeners: Arc<Semaphore>,
+    /// Makes pages of messages.
+    pub(crate) pages: delivery::view::Viewer,
 }
 
 impl State {
@@ -67,6 +69,7 @@ impl State {
             progress: Mutex::default(),
             cancels: Mutex::default(),
             listeners: Arc::new(Semaphore::new(config.listeners_max)),
+            pages: delivery::view::Viewer::default(),
         }
     }
 }

@@ -8,7 +8,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use journey::{Journey, document::{Source, Who}, entry::{Listener, On}};
+use journey::{
+    Journey,
+    document::{Source, Who},
+    entry::{Listener, On},
+};
 use model::{Channel, Contact, MessageId, Slug, Timestamp};
 use serde_json::{Map, Value as Json};
 use storage::{

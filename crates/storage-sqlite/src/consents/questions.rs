@@ -158,11 +158,7 @@ fn standing(
 }
 
 /// See [`storage::consents::ConsentStore::confirmation`].
-pub(super) fn confirmation(
-    connection: &Connection,
-    message: MessageId,
-    at: Timestamp,
-) -> Result<Confirmed> {
+pub(super) fn confirmation(connection: &Connection, message: MessageId, at: Timestamp) -> Result<Confirmed> {
     standing(connection, message, at).map(|(confirmed, _)| confirmed)
 }
 

@@ -10,13 +10,13 @@ use crate::{ApiResult, App, access::Viewer, extract::Body};
 #[utoipa::path(
     post,
     path = "/api/v1/journeys/check",
-    operation_id = "checkJourney",
+    operation_id = "check_journey",
     request_body = FolderBody,
     responses((status = 200, body = CheckBody))
 )]
 pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
-    Viewer(_): Viewer,
+    _viewer: Viewer,
     Body(folder): Body<FolderBody>,
 ) -> ApiResult<Json<CheckBody>> {
     Ok(Json(CheckBody::from(&compile(&app, &folder, None).await?)))

@@ -9,7 +9,7 @@ use engine::live::{
 };
 use serde::{Deserialize, Serialize};
 use storage::Storage;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::LifeBody;
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Which versions.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CountsQuery {
@@ -152,13 +152,13 @@ pub(crate) struct VariantBody {
 #[utoipa::path(
     get,
     path = "/api/v1/journeys/{slug}/counts",
-    operation_id = "countJourney",
+    operation_id = "count_journey",
     params(("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$"), CountsQuery),
     responses((status = 200, body = CountsBody))
 )]
 pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
-    Viewer(_): Viewer,
+    _viewer: Viewer,
     Named(name): Named<String>,
     Asked(query): Asked<CountsQuery>,
 ) -> ApiResult<Json<CountsBody>> {

@@ -43,13 +43,13 @@ pub(super) fn document(draft: &Draft) -> Option<Value> {
 #[utoipa::path(
     get,
     path = "/api/v1/journeys/{slug}/draft",
-    operation_id = "getJourneyDraft",
+    operation_id = "get_journey_draft",
     params(("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$"), ("If-None-Match" = Option<String>, Header)),
     responses((status = 200, body = DraftBody, headers(("ETag" = String))), (status = 304, description = "As you know it."))
 )]
 pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
-    Viewer(_): Viewer,
+    _viewer: Viewer,
     Named(name): Named<String>,
     known: Known,
 ) -> ApiResult<Response> {

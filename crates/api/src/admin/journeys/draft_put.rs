@@ -32,7 +32,7 @@ use crate::{
 #[utoipa::path(
     put,
     path = "/api/v1/journeys/{slug}/draft",
-    operation_id = "putJourneyDraft",
+    operation_id = "put_journey_draft",
     params(
         ("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$"),
         ("If-Match" = Option<String>, Header, description = "The ETag of the draft as you know it; needed when there is one."),
@@ -70,7 +70,8 @@ pub(crate) async fn handle<S: Storage>(
         // Somebody was faster: what the client knows is not there any more.
         return Err(precondition.check(None).err().unwrap_or_else(changed_meanwhile));
     };
-    audit::note(&app, &editor, "journey.draft", format!("journey:{slug}"), json!({"hash": draft.hash})).await?;
+    audit::note(&app, &editor, "journey.draft", format!("journey:{slug}"), json!({"hash": draft.hash}))
+        .await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let body = DraftBody { draft: DraftMark::from(&draft), folder, check };
     Ok((status, Tagged(draft_tag(&draft), body)).into_response())

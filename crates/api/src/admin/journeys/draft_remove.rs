@@ -5,15 +5,13 @@ use serde_json::json;
 use storage::{Storage, desk::DeskStore, settings::DefinitionKind};
 
 use super::draft_tag;
-use crate::{
-    ApiResult, App, access::Editor, audit, extract::Named, said::slug, tag::Precondition,
-};
+use crate::{ApiResult, App, access::Editor, audit, extract::Named, said::slug, tag::Precondition};
 
 /// Throws a draft away. What was published stays. Needs `If-Match`.
 #[utoipa::path(
     delete,
     path = "/api/v1/journeys/{slug}/draft",
-    operation_id = "removeJourneyDraft",
+    operation_id = "remove_journey_draft",
     params(
         ("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$"),
         ("If-Match" = Option<String>, Header, description = "The ETag of the draft as you know it.")
@@ -32,7 +30,13 @@ pub(crate) async fn handle<S: Storage>(
     if !app.store.remove_draft(DefinitionKind::Journey, slug.clone(), draft.hash.clone()).await? {
         precondition.check(None)?;
     }
-    audit::note(&app, &editor, "journey.draft_removed", format!("journey:{slug}"), json!({"hash": draft.hash}))
-        .await?;
+    audit::note(
+        &app,
+        &editor,
+        "journey.draft_removed",
+        format!("journey:{slug}"),
+        json!({"hash": draft.hash}),
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -52,7 +52,7 @@ pub(crate) struct EnteringBody {
 #[utoipa::path(
     post,
     path = "/api/v1/journeys/{slug}/enter",
-    operation_id = "enterJourney",
+    operation_id = "enter_journey",
     params(("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$")),
     request_body = EnterBody,
     responses((status = 202, body = EnteringBody))
@@ -70,7 +70,9 @@ pub(crate) async fn handle<S: Storage>(
             .cure(format!("name 1 to {CONTACTS_MAX}"))
             .into());
     }
-    if let Some(id) = asked.message_id.as_ref().filter(|id| id.is_empty() || id.chars().count() > MESSAGE_ID_MAX) {
+    if let Some(id) =
+        asked.message_id.as_ref().filter(|id| id.is_empty() || id.chars().count() > MESSAGE_ID_MAX)
+    {
         return Err(Problem::new("enter.message_id", "the message id cannot be used")
             .field("message_id")
             .value(id)

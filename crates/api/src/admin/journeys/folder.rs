@@ -91,7 +91,8 @@ impl FolderBody {
         let journey = file("journey.yaml".to_owned(), "journey", &self.journey);
         let fields = self.fields.as_ref().map(|source| file("fields.yaml".to_owned(), "fields", source));
         let mut all = |folder: &str, sources: &BTreeMap<String, Source>| -> Vec<SourceFile> {
-            let one = |(slug, source): (&String, &Source)| file(format!("{folder}/{slug}.yaml"), slug, source);
+            let one =
+                |(slug, source): (&String, &Source)| file(format!("{folder}/{slug}.yaml"), slug, source);
             sources.iter().map(one).collect()
         };
         let segments = all("segments", &self.segments);

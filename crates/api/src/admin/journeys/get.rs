@@ -59,13 +59,13 @@ pub(crate) struct JourneyBody {
 #[utoipa::path(
     get,
     path = "/api/v1/journeys/{slug}",
-    operation_id = "getJourney",
+    operation_id = "get_journey",
     params(("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$"), ("If-None-Match" = Option<String>, Header)),
     responses((status = 200, body = JourneyBody, headers(("ETag" = String))), (status = 304, description = "As you know it."))
 )]
 pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
-    Viewer(_): Viewer,
+    _viewer: Viewer,
     Named(name): Named<String>,
     known: Known,
 ) -> ApiResult<Response> {

@@ -6,7 +6,11 @@ use axum::{Json, extract::State};
 use engine::live::book;
 use serde::Serialize;
 use storage::{
-    Storage, browse::BrowseStore, desk::DeskStore, live::LiveStore, settings::{DefinitionKind, SettingsStore},
+    Storage,
+    browse::BrowseStore,
+    desk::DeskStore,
+    live::LiveStore,
+    settings::{DefinitionKind, SettingsStore},
 };
 use utoipa::ToSchema;
 
@@ -39,13 +43,13 @@ pub(crate) struct JourneyItem {
 #[utoipa::path(
     get,
     path = "/api/v1/journeys",
-    operation_id = "listJourneys",
+    operation_id = "list_journeys",
     params(PageQuery),
     responses((status = 200, body = Page<JourneyItem>))
 )]
 pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
-    Viewer(_): Viewer,
+    _viewer: Viewer,
     Asked(query): Asked<PageQuery>,
 ) -> ApiResult<Json<Page<JourneyItem>>> {
     let (limit, after) = (query.limit()?, query.after::<String>()?);

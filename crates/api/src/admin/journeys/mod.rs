@@ -1,7 +1,7 @@
 //! Journeys: drafts, versions, lives, recipients.
 
 mod check;
-mod counts;
+pub(crate) mod counts;
 mod draft_get;
 mod draft_put;
 mod draft_remove;
@@ -17,7 +17,7 @@ mod retry;
 mod simulate;
 mod stop;
 mod test;
-mod trace;
+pub(crate) mod trace;
 mod version;
 
 use axum::http::StatusCode;

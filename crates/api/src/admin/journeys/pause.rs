@@ -11,7 +11,7 @@ use crate::{ApiResult, App, access::Editor, extract::Named, said::slug};
 #[utoipa::path(
     post,
     path = "/api/v1/journeys/{slug}/pause",
-    operation_id = "pauseJourney",
+    operation_id = "pause_journey",
     params(("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$")),
     responses((status = 200, body = ChangedBody))
 )]

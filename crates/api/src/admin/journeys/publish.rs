@@ -8,7 +8,9 @@ use storage::Storage;
 use utoipa::ToSchema;
 
 use super::{
-    LifeBody, draft_get::folder_of, draft_tag,
+    LifeBody,
+    draft_get::folder_of,
+    draft_tag,
     folder::{FolderBody, compile},
 };
 use crate::{
@@ -61,7 +63,7 @@ pub(crate) struct PublishedBody {
 #[utoipa::path(
     post,
     path = "/api/v1/journeys/{slug}/publish",
-    operation_id = "publishJourney",
+    operation_id = "publish_journey",
     params(
         ("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$"),
         ("If-Match" = Option<String>, Header, description = "The ETag of the draft as you know it.")

@@ -5,7 +5,7 @@ use engine::live::outcomes::{self, Place, Recipient, Which};
 use model::{ContactId, Problem};
 use serde::{Deserialize, Serialize};
 use storage::{Storage, outbox::MessageRow};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::{
     ApiResult, App,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Which recipients.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RecipientsQuery {
     /// Of this run; of the last one without it.
@@ -84,13 +84,13 @@ pub(crate) struct RecipientMessage {
 #[utoipa::path(
     get,
     path = "/api/v1/journeys/{slug}/recipients",
-    operation_id = "listRecipients",
+    operation_id = "list_recipients",
     params(("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$"), RecipientsQuery, PageQuery),
     responses((status = 200, body = Page<RecipientBody>))
 )]
 pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
-    Viewer(_): Viewer,
+    _viewer: Viewer,
     Named(name): Named<String>,
     Asked(asked): Asked<RecipientsQuery>,
     Asked(query): Asked<PageQuery>,
@@ -112,8 +112,7 @@ pub(crate) async fn handle<S: Storage>(
         Some(text) => Some(find_contact(&app.store, text).await?.id),
         None => None,
     };
-    let which =
-        Which { contact, inside: asked.inside, node: asked.node, why: asked.why, goal: asked.goal };
+    let which = Which { contact, inside: asked.inside, node: asked.node, why: asked.why, goal: asked.goal };
     let (contact, ordinal) = query.after::<(i64, u32)>()?.unwrap_or_default();
     let after = (ContactId(contact), ordinal);
     let (found, next) = outcomes::find(&app.store, record, &which, after, query.limit()?).await?;

@@ -36,7 +36,7 @@ pub(crate) struct RetriedBody {
 #[utoipa::path(
     post,
     path = "/api/v1/journeys/{slug}/retry",
-    operation_id = "retryJourney",
+    operation_id = "retry_journey",
     params(("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$")),
     request_body = RetryBody,
     responses((status = 200, body = RetriedBody))
@@ -49,8 +49,7 @@ pub(crate) async fn handle<S: Storage>(
 ) -> ApiResult<Json<RetriedBody>> {
     let slug = slug(&name)?;
     let by = super::by(&app, &editor);
-    let messages =
-        lives::retry(&app.store, &slug, asked.uncertain, &by).await.map_err(super::refused)?;
+    let messages = lives::retry(&app.store, &slug, asked.uncertain, &by).await.map_err(super::refused)?;
     let details = json!({"messages": messages, "uncertain": asked.uncertain});
     audit::note(&app, &editor, "journey.retry", format!("journey:{slug}"), details).await?;
     app.delivery_bell.notify_one();

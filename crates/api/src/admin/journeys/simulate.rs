@@ -55,7 +55,7 @@ pub(crate) struct SimulateBody {
 #[utoipa::path(
     post,
     path = "/api/v1/journeys/{slug}/simulate",
-    operation_id = "simulateJourney",
+    operation_id = "simulate_journey",
     params(("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$")),
     request_body = SimulateBody,
     responses((status = 202, body = JobBody))

@@ -76,7 +76,7 @@ pub(crate) struct LeftOut {
 #[utoipa::path(
     post,
     path = "/api/v1/journeys/{slug}/test",
-    operation_id = "testJourney",
+    operation_id = "test_journey",
     params(("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$")),
     request_body = TestBody,
     responses((status = 200, body = TestedBody))
@@ -97,8 +97,7 @@ pub(crate) async fn handle<S: Storage>(
     let mut nonce = [0; 4];
     app.chance.fill(&mut nonce);
     let nonce = u32::from_be_bytes(nonce);
-    let done =
-        rehearse::rehearse(&app.store, rules, &contact, asked.data, app.now(), nonce).await?;
+    let done = rehearse::rehearse(&app.store, rules, &contact, asked.data, app.now(), nonce).await?;
     let details = json!({"contact": contact.id.0, "messages": done.sent.len()});
     audit::note(&app, &editor, "journey.test", format!("journey:{slug}"), details).await?;
     app.delivery_bell.notify_one();
@@ -107,11 +106,7 @@ pub(crate) async fn handle<S: Storage>(
         part.iter().flat_map(|part| &part.enrolments).flat_map(|one| one.trace.clone()).collect();
     Ok(Json(TestedBody {
         contact: name_of(contact.id, Some(&contact)),
-        sent: done
-            .sent
-            .into_iter()
-            .map(|(node, id)| TestMessage { id: id.to_string(), node })
-            .collect(),
+        sent: done.sent.into_iter().map(|(node, id)| TestMessage { id: id.to_string(), node }).collect(),
         left_out: done
             .left_out
             .into_iter()

@@ -14,7 +14,7 @@ use journey::{Journey, trace::Record};
 use model::{Lang, Problem};
 use serde::{Deserialize, Serialize};
 use storage::{Storage, journeys::JourneyStore};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{draft_get::folder_of, folder::compile};
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Of whom.
-#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TraceQuery {
@@ -129,13 +129,13 @@ pub(crate) fn refused(part: &Part) -> Vec<RefusedBody> {
 #[utoipa::path(
     get,
     path = "/api/v1/journeys/{slug}/trace",
-    operation_id = "traceContact",
+    operation_id = "trace_contact",
     params(("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$"), TraceQuery),
     responses((status = 200, body = TraceBody))
 )]
 pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
-    Viewer(_): Viewer,
+    _viewer: Viewer,
     Named(name): Named<String>,
     Asked(asked): Asked<TraceQuery>,
 ) -> ApiResult<Json<TraceBody>> {
@@ -178,8 +178,14 @@ pub(crate) async fn handle<S: Storage>(
             }
         };
         let to = now.max(from.plus(1));
-        let options =
-            Options { from, to, contact: Some(contact.id), keep: true, explain: true, ..Options::before(now) };
+        let options = Options {
+            from,
+            to,
+            contact: Some(contact.id),
+            keep: true,
+            explain: true,
+            ..Options::before(now)
+        };
         let played = simulate::run(&app.store, rules, options, &Silent).await?;
         body.did_not_enter = Some(played.parts.first().map(refused).unwrap_or_default());
         body.notes = played.notes.into_iter().map(|(_, note)| note).collect();

@@ -36,7 +36,7 @@ pub(crate) struct VersionBody {
 #[utoipa::path(
     get,
     path = "/api/v1/journeys/{slug}/versions/{version}",
-    operation_id = "getJourneyVersion",
+    operation_id = "get_journey_version",
     params(
         ("slug" = String, Path, max_length = 64, pattern = "^[a-z0-9_-]+$"),
         ("version" = u32, Path, minimum = 1),
@@ -46,7 +46,7 @@ pub(crate) struct VersionBody {
 )]
 pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
-    Viewer(_): Viewer,
+    _viewer: Viewer,
     Named((name, version)): Named<(String, u32)>,
     known: Known,
 ) -> ApiResult<Response> {
