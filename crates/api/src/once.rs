@@ -20,7 +20,7 @@ use model::Problem;
 use sha2::{Digest, Sha256};
 use storage::{
     Storage,
-    desk::{Begun, DeskStore, KeptAnswer, RequestMark},
+    desk::{Begun, KeptAnswer, RequestMark},
 };
 use utoipa::openapi::{
     ObjectBuilder, Required, SchemaFormat, Type,

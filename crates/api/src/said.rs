@@ -5,10 +5,7 @@ use std::collections::HashMap;
 use axum::http::StatusCode;
 use model::{Contact, ContactId, Problem, Slug, Timestamp};
 use serde::{Deserialize, Serialize};
-use storage::{
-    Storage,
-    contacts::{ContactStore, IdentifierKind},
-};
+use storage::{Storage, contacts::IdentifierKind};
 use utoipa::ToSchema;
 
 use crate::{ApiError, ApiResult};

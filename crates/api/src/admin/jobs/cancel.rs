@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use model::Problem;
 use serde_json::json;
-use storage::{Storage, jobs::JobStore};
+use storage::Storage;
 
 use super::{JobBody, body, find};
 use crate::{ApiError, ApiResult, App, access::Editor, audit, extract::Named};

@@ -2,10 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
-use storage::{
-    Storage,
-    jobs::{JobFilter, JobStore},
-};
+use storage::{Storage, jobs::JobFilter};
 
 use super::{JobBody, JobKind, JobStateWord, body};
 use crate::{

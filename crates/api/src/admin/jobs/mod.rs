@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use storage::{
     Storage,
-    jobs::{Job, JobProgress, JobState, JobStore, NewJob},
+    jobs::{Job, JobProgress, JobState, NewJob},
 };
 use utoipa::ToSchema;
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use storage::{
     Storage, StoreError,
-    jobs::{Job, JobEnd, JobProgress, JobState, JobStore},
+    jobs::{Job, JobEnd, JobProgress, JobState},
 };
 use tokio::{sync::Notify, task::JoinSet};
 

@@ -6,11 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
-use storage::{
-    Storage,
-    desk::{DeskStore, NewDraft},
-    settings::DefinitionKind,
-};
+use storage::{Storage, desk::NewDraft, settings::DefinitionKind};
 
 use super::{
     DraftMark,

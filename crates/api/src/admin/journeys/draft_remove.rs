@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode};
 use serde_json::json;
-use storage::{Storage, desk::DeskStore, settings::DefinitionKind};
+use storage::{Storage, settings::DefinitionKind};
 
 use super::draft_tag;
 use crate::{ApiResult, App, access::Editor, audit, extract::Named, said::slug, tag::Precondition};

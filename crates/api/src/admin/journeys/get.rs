@@ -2,12 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use serde::Serialize;
-use storage::{
-    Storage,
-    desk::DeskStore,
-    lives::LifeStore,
-    settings::{DefinitionKind, SettingsStore},
-};
+use storage::{Storage, settings::DefinitionKind};
 use utoipa::ToSchema;
 
 use super::{DraftMark, HappenedBody, LifeBody, document_of, history, name_in};

@@ -5,13 +5,7 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State};
 use engine::live::book;
 use serde::Serialize;
-use storage::{
-    Storage,
-    browse::BrowseStore,
-    desk::DeskStore,
-    live::LiveStore,
-    settings::{DefinitionKind, SettingsStore},
-};
+use storage::{Storage, settings::DefinitionKind};
 use utoipa::ToSchema;
 
 use super::{DraftMark, LifeBody, document_of, name_in};

@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use storage::{
     Storage, StoreError,
-    desk::{DeskStore, Draft},
+    desk::Draft,
     live::{Life, LifeRecord},
     settings::{Definition, DefinitionKind},
 };

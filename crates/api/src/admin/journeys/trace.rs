@@ -13,7 +13,7 @@ use engine::{
 use journey::{Journey, trace::Record};
 use model::{Lang, Problem};
 use serde::{Deserialize, Serialize};
-use storage::{Storage, journeys::JourneyStore};
+use storage::Storage;
 use utoipa::ToSchema;
 
 use super::{draft_get::folder_of, folder::compile};

@@ -3,10 +3,7 @@
 use axum::{extract::State, response::Response};
 use serde::Serialize;
 use serde_json::Value;
-use storage::{
-    Storage,
-    settings::{DefinitionKind, SettingsStore},
-};
+use storage::{Storage, settings::DefinitionKind};
 use utoipa::ToSchema;
 
 use super::document_of;

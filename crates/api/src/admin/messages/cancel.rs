@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde_json::json;
-use storage::{Storage, browse::BrowseStore};
+use storage::Storage;
 
 use super::{TheseDone, TheseMessages};
 use crate::{ApiResult, App, access::Editor, audit, extract::Body};

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde::Serialize;
 use serde_json::Value;
-use storage::{Storage, contacts::ContactStore};
+use storage::Storage;
 use utoipa::ToSchema;
 
 use super::{MessageBody, body, find};

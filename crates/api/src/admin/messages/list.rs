@@ -2,10 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
-use storage::{
-    Storage,
-    browse::{BrowseStore, MessageQuery},
-};
+use storage::{Storage, browse::MessageQuery};
 
 use super::{ChannelWord, MessageBody, StateWord, body};
 use crate::{

@@ -11,7 +11,6 @@ use model::{Channel, MessageId, Problem};
 use serde::{Deserialize, Serialize};
 use storage::{
     Storage,
-    browse::BrowseStore,
     outbox::{MessageRow, MessageState},
 };
 use utoipa::ToSchema;

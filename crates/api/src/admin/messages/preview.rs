@@ -6,7 +6,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use model::{Problem, Zone};
-use storage::{Storage, contacts::ContactStore, settings::SettingsStore};
+use storage::Storage;
 
 use super::find;
 use crate::{ApiError, ApiResult, App, access::Viewer, extract::Named};

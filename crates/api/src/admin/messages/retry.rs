@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use engine::live::lives::{self, By};
 use model::MessageId;
 use serde_json::json;
-use storage::{Storage, browse::BrowseStore};
+use storage::Storage;
 
 use super::{TheseDone, TheseMessages};
 use crate::{ApiResult, App, access::Editor, audit, extract::Body};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use storage::{
     Storage,
-    outbox::{OutboxStore, Suppression, SuppressionReason},
+    outbox::{Suppression, SuppressionReason},
 };
 use utoipa::ToSchema;
 

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
-use storage::{Storage, browse::BrowseStore, outbox::OutboxStore};
+use storage::Storage;
 
 use super::{ReasonWord, SuppressionBody, hashes, hex, unhex};
 use crate::{
