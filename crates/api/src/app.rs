@@ -7,7 +7,7 @@ use model::Clock;
 use storage::Storage;
 use tokio::sync::Notify;
 
-use crate::{access, inbound, links, news::News, ops, track};
+use crate::{access, admin, inbound, links, news::News, ops, track};
 
 /// Where secrets come from: the machine's generator, or a fixed one in tests.
 pub trait Chance: Send + Sync {
@@ -24,6 +24,8 @@ pub struct Config {
     pub track: track::Config,
     /// Keys, users, sessions.
     pub access: access::Config,
+    /// The admin API: files of jobs, listeners.
+    pub desk: admin::Config,
     /// Links and pages for people.
     pub links: links::Config,
     /// What other services call.
@@ -88,6 +90,8 @@ pub struct Inner<S> {
     pub track: track::State<S>,
     /// What access keeps in memory: tries that failed, rates.
     pub access: access::State,
+    /// What the admin API keeps in memory: jobs at work, listeners.
+    pub desk: admin::State,
     /// What links keep in memory.
     pub link_state: links::State,
     /// What doors for other services keep in memory.
@@ -103,6 +107,7 @@ impl<S: Storage> App<S> {
         let Parts { store, clock, chance, links, engine_bell, delivery_bell, config } = parts;
         let track = track::State::new(&store, &clock, &engine_bell, &config.track);
         let access = access::State::new(&config.access);
+        let desk = admin::State::new(&config.desk);
         let link_state = links::State::new(&config.links);
         let inbound = inbound::State::new(&config.inbound);
         let ops = ops::State::new(&config.ops);
@@ -117,6 +122,7 @@ impl<S: Storage> App<S> {
             news: News::default(),
             track,
             access,
+            desk,
             link_state,
             inbound,
             ops,

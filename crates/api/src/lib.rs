@@ -15,6 +15,7 @@ pub mod extract;
 pub mod inbound;
 pub mod links;
 pub mod news;
+pub mod once;
 pub mod ops;
 pub mod page;
 pub mod problem;

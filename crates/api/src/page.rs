@@ -74,6 +74,13 @@ impl<T> Page<T> {
         Self { items, next: next.map(|bytes| URL_SAFE_NO_PAD.encode(bytes)) }
     }
 
+    /// A page whose next one begins behind a place, if there is one: for lists that look through much to find little.
+    #[must_use]
+    pub fn next_at(items: Vec<T>, next: Option<impl Serialize>) -> Self {
+        let next = next.and_then(|place| serde_json::to_vec(&place).ok());
+        Self { items, next: next.map(|bytes| URL_SAFE_NO_PAD.encode(bytes)) }
+    }
+
     /// The same page of something else.
     #[must_use]
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {

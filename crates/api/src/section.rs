@@ -16,17 +16,20 @@ use axum::{
 };
 use storage::Storage;
 use utoipa::{
-    Path,
-    openapi::{HttpMethod, OpenApi, PathItem, RefOr, Schema, schema::ComponentsBuilder},
+    PartialSchema, Path, ToSchema,
+    openapi::{
+        Content, HttpMethod, OpenApi, PathItem, Ref, RefOr, ResponseBuilder, Schema, path::Operation,
+        schema::ComponentsBuilder,
+    },
 };
 
-use crate::App;
+use crate::{App, once::Once, problem::ProblemDetails};
 
 /// Operations that belong together.
 pub struct Section<S> {
     tag: &'static str,
     router: Router<App<S>>,
-    operations: Vec<(String, Vec<HttpMethod>, utoipa::openapi::path::Operation)>,
+    operations: Vec<(String, Vec<HttpMethod>, Operation)>,
     schemas: Vec<(String, RefOr<Schema>)>,
 }
 
@@ -36,6 +39,16 @@ macro_rules! operations {
     ($section:expr, $store:ident; $($module:ident),* $(,)?) => {{
         let section = $section;
         $(let section = section.operation::<$module::__path_handle, _, _>($module::handle::<$store>);)*
+        section
+    }};
+}
+
+/// Adds operations to a section whose requests are worked on once: see [`crate::once`].
+#[macro_export]
+macro_rules! once {
+    ($section:expr, $store:ident; $($module:ident),* $(,)?) => {{
+        let section = $section;
+        $(let section = section.once::<$module::__path_handle, _, _>($module::handle::<$store>);)*
         section
     }};
 }
@@ -67,6 +80,24 @@ impl<S: Storage> Section<S> {
         self.operations.push((P::path(), methods, operation));
         P::schemas(&mut self.schemas);
         self
+    }
+
+    /// With an operation whose requests are worked on once when they carry an `Idempotency-Key`.
+    ///
+    /// # Panics
+    /// As [`Section::operation`].
+    #[must_use]
+    pub fn once<P, H, T>(self, handler: H) -> Self
+    where
+        P: Path + utoipa::__dev::SchemaReferences,
+        H: Handler<T, App<S>>,
+        T: 'static,
+    {
+        let mut section = self.operation::<P, _, T>(Once(handler));
+        if let Some((_, _, operation)) = section.operations.last_mut() {
+            crate::once::describe(operation);
+        }
+        section
     }
 
     /// With what another section holds, under its own tag.
@@ -120,7 +151,11 @@ pub(crate) fn document<S>(sections: &[Section<S>]) -> OpenApi {
     let mut components = ComponentsBuilder::new();
     for section in sections {
         for (path, methods, operation) in &section.operations {
-            let item = PathItem::from_http_methods(methods.clone(), operation.clone());
+            let mut operation = operation.clone();
+            if path.starts_with("/api/v1/") {
+                refusals(&mut operation);
+            }
+            let item = PathItem::from_http_methods(methods.clone(), operation);
             match document.paths.paths.get_mut(path) {
                 Some(known) => known.merge_operations(item),
                 None => {
@@ -132,6 +167,22 @@ pub(crate) fn document<S>(sections: &[Section<S>]) -> OpenApi {
             components = components.schema(name.clone(), schema.clone());
         }
     }
+    let mut schemas = Vec::new();
+    <ProblemDetails as ToSchema>::schemas(&mut schemas);
+    schemas.push((ProblemDetails::name().into_owned(), <ProblemDetails as PartialSchema>::schema()));
+    for (name, schema) in schemas {
+        components = components.schema(name, schema);
+    }
     document.components = Some(components.build());
     document
+}
+
+/// What every operation of the admin API may answer beside what it says itself.
+fn refusals(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    for (status, about) in [("4XX", "Refused: the problems say why."), ("5XX", "The server has failed.")] {
+        let content = Content::new(Some(Ref::from_schema_name(ProblemDetails::name())));
+        let response = ResponseBuilder::new().description(about).content("application/problem+json", content);
+        responses.entry(status.to_owned()).or_insert_with(|| response.build().into());
+    }
 }

@@ -1,6 +1,7 @@
 //! From a claimed message to a mail: the contact as it is now, the sending rules once more, the content, the bytes.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -8,6 +9,7 @@ use std::{
 use model::{Contact, ContactId, Currency, Problem, Slug, Timestamp, Zone};
 use storage::{
     Result,
+    consents::{ConsentStore, ShortLink},
     contacts::ContactStore,
     outbox::{
         AddressHash, Channel, ClaimedMessage, OutboxMessage, OutboxStore, Outcome, Recipient, Recorded,
@@ -17,13 +19,13 @@ use storage::{
 };
 use template::{CompileContext, Document, RenderInput, Rendered, Template, Utm};
 
-use policy::SendingRules;
+use policy::{Enforcement, SendingRules, Tracking};
 
 use crate::{
     judge::{Book, Judge, is_transactional},
-    links::{Links, MessageLinks},
+    links::{Links, MessageLinks, Target},
     mailbox::Mailbox,
-    mime,
+    mime, short,
     transport::{Mail, Unsent},
 };
 
@@ -61,10 +63,12 @@ pub(crate) struct Ready {
 #[derive(Default)]
 pub(crate) struct Batch {
     pub ready: Vec<Ready>,
+    /// Links of the text messages among them; kept before any of them leaves.
+    pub short: Vec<ShortLink>,
     pub settled: Vec<(Recorded, Unsent)>,
 }
 
-type Compiled = std::result::Result<Arc<Template>, String>;
+pub(crate) type Compiled = std::result::Result<Arc<Template>, String>;
 
 /// Turns claimed messages into mails. Templates are compiled once per version.
 pub(crate) struct Preparer<S> {
@@ -76,12 +80,10 @@ pub(crate) struct Preparer<S> {
     templates: Mutex<HashMap<(Slug, u32), Compiled>>,
 }
 
-impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
+impl<S: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send + Sync> Preparer<S> {
     pub async fn new(store: S, sender: Arc<Sender>, keeps_pages: bool) -> Result<Self> {
-        let currency = store.load_setting(key::CURRENCY.to_owned()).await?;
-        let currency =
-            currency.and_then(|json| Currency::parse(json.as_str()?).ok()).unwrap_or(Currency::EUR);
-        let rules = rules(store.load_setting(policy::SETTING.to_owned()).await?.as_ref())?;
+        let currency = currency(&store).await?;
+        let rules = rules(&store).await?;
         Ok(Self { store, sender, keeps_pages, currency, rules, templates: Mutex::default() })
     }
 
@@ -114,12 +116,13 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
         };
         let suppressions = self.store.suppressions(hashes, now).await?;
         self.load_templates(&claimed).await?;
+        let store = self.store.clone();
         let work = move || {
             let mut batch = Batch::default();
             let mut judge = Judge { rules: &self.rules, zone: &self.sender.zone, now, since, book };
             for (one, suppression) in claimed.into_iter().zip(suppressions) {
                 let contact = contacts.get(&one.message.contact);
-                match self.one(&one, contact, suppression.is_some(), &mut judge) {
+                match self.one(&one, contact, suppression.is_some(), &mut judge, &mut batch.short) {
                     Ok((mail, witness)) => {
                         let ClaimedMessage { seq, attempt, failures, message } = one;
                         let (judged_at, expires_at) = (now, message.expires_at);
@@ -144,9 +147,13 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
             }
             batch
         };
-        tokio::task::spawn_blocking(work)
+        let mut batch = tokio::task::spawn_blocking(work)
             .await
-            .map_err(|error| storage::StoreError::Driver(format!("the preparing thread ended: {error}")))
+            .map_err(|error| storage::StoreError::Driver(format!("the preparing thread ended: {error}")))?;
+        if !batch.short.is_empty() {
+            store.save_short_links(std::mem::take(&mut batch.short)).await?;
+        }
+        Ok(batch)
     }
 
     async fn load_templates(&self, claimed: &[ClaimedMessage]) -> Result<()> {
@@ -182,6 +189,7 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
         recipient: Option<&Recipient>,
         suppressed: bool,
         judge: &mut Judge<'_>,
+        short_links: &mut Vec<ShortLink>,
     ) -> std::result::Result<(Mail, Witness), Outcome> {
         let message = &claimed.message;
         let Some(recipient) = recipient else {
@@ -195,7 +203,7 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
         let contact = &recipient.contact;
         let mail = match message.send.channel {
             Channel::Webhook => Ok(call(message, &variables, judge.now)),
-            _ => self.mail(message, contact, &variables, judge.now),
+            _ => self.mail(message, contact, (&variables, judge.now), short_links),
         };
         Ok((mail?, witness))
     }
@@ -204,24 +212,37 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
         &self,
         message: &OutboxMessage,
         contact: &Contact,
-        variables: &serde_json::Value,
-        now: Timestamp,
+        (variables, now): (&serde_json::Value, Timestamp),
+        short_links: &mut Vec<ShortLink>,
     ) -> std::result::Result<Mail, Outcome> {
         let to = address(message, Some(contact)).unwrap_or_default();
-        let links = MessageLinks::of(
+        let mut links = MessageLinks::of(
             &self.sender.links,
             contact.id,
             message.id,
             &message.send.purpose,
             message.decided_at,
         );
-        let locale = message.locale.as_deref().or(contact.locale.as_deref()).unwrap_or("en");
-        let rendered = self.render(message, contact, variables, (locale, &links), now)?;
         let transactional = is_transactional(message);
+        let purpose = message.send.purpose.as_str();
+        let refusable = self.rules.purposes.enforcement(purpose) != Enforcement::None;
+        if !transactional && !refusable {
+            // A link that changes nothing would be a lie.
+            links.unsubscribe.clear();
+        }
+        let locale = message.locale.as_deref().or(contact.locale.as_deref()).unwrap_or("en");
+        let mut rendered = self.render(message, contact, variables, (locale, &links), now)?;
+        let tracking = self.tracking(message);
+        if tracking.opens && message.send.channel == Channel::Email {
+            add_pixel(&mut rendered.html, &links.open);
+        }
+        if tracking.clicks && message.send.channel == Channel::Sms {
+            rendered.text = short::shorten(&rendered.text, &self.sender.links, message.id, short_links);
+        }
         let to_name = if message.to.is_some() { String::new() } else { full_name(contact) };
         if message.send.channel != Channel::Email {
             let whom = Whom { contact: contact.id, to: to.to_owned(), to_name, locale: locale.to_owned() };
-            return Ok(short(message, rendered, whom, now));
+            return Ok(no_mail(message, rendered, whom, now));
         }
         let campaign = format!("{}/{}", message.send.journey, message.send.node);
         let unsubscribe =
@@ -234,7 +255,7 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
             id: message.id,
             decided_at: message.decided_at,
             date: now,
-            unsubscribe: (!transactional).then_some(unsubscribe),
+            unsubscribe: (!transactional && refusable).then_some(unsubscribe),
             campaign: &campaign,
             transactional,
         };
@@ -275,16 +296,18 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
             Some(Err(detail)) => return Err(Outcome::Failed { reason: "template.unusable", detail }),
             None => return Err(Outcome::Failed { reason: "template.unusable", detail: "not loaded".into() }),
         };
-        let zone = contact.time_zone.as_deref().and_then(|name| Zone::parse(name).ok());
-        let utm = Utm {
-            source: "relance".into(),
-            medium: message.send.channel.word().into(),
-            campaign: message.send.journey.to_string(),
+        let counted = |link: &template::Link<'_>| {
+            self.sender.links.target_url(&Target {
+                message: message.id,
+                push: message.send.channel == Channel::WebPush,
+                name: if link.content.is_empty() { link.number.to_string() } else { link.content.to_owned() },
+                url: link.url.to_owned(),
+            })
         };
-        let input = RenderInput {
+        let content = Content {
             variables,
             locale,
-            zone: zone.as_ref().unwrap_or(&self.sender.zone),
+            zone: zone_of(contact, &self.sender.zone),
             currency: self.currency,
             at: now,
             links: template::Links {
@@ -292,11 +315,68 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
                 preferences_url: &links.preferences,
                 view_in_browser_url: &links.view,
             },
-            utm: Some(&utm),
-            rewrite: None,
+            rewrite: if self.tracking(message).clicks { Some(&counted) } else { None },
         };
-        template.render(&input).map_err(|problem| failed("template.failed", &problem))
+        content.render(&template, message).map_err(|problem| failed("template.failed", &problem))
     }
+
+    /// What is counted of a message: nothing of those that answer something, nor of those to a fixed address.
+    fn tracking(&self, message: &OutboxMessage) -> Tracking {
+        if is_transactional(message) || message.to.is_some() {
+            return Tracking::default();
+        }
+        self.rules.purposes.tracking(message.send.purpose.as_str())
+    }
+}
+
+/// What a message is rendered from, beside itself.
+pub(crate) struct Content<'a> {
+    pub variables: &'a serde_json::Value,
+    pub locale: &'a str,
+    pub zone: Cow<'a, Zone>,
+    pub currency: Currency,
+    pub at: Timestamp,
+    pub links: template::Links<'a>,
+    pub rewrite: Option<template::Rewrite<'a>>,
+}
+
+impl Content<'_> {
+    pub fn render(
+        &self,
+        template: &Template,
+        message: &OutboxMessage,
+    ) -> std::result::Result<Rendered, Problem> {
+        let utm = Utm {
+            source: "relance".into(),
+            medium: message.send.channel.word().into(),
+            campaign: message.send.journey.to_string(),
+        };
+        template.render(&RenderInput {
+            variables: self.variables,
+            locale: self.locale,
+            zone: &self.zone,
+            currency: self.currency,
+            at: self.at,
+            links: self.links,
+            utm: Some(&utm),
+            rewrite: self.rewrite,
+        })
+    }
+}
+
+/// The contact's zone, else the workspace's.
+pub(crate) fn zone_of<'z>(contact: &Contact, workspace: &'z Zone) -> Cow<'z, Zone> {
+    let own = contact.time_zone.as_deref().and_then(|name| Zone::parse(name).ok());
+    own.map_or(Cow::Borrowed(workspace), Cow::Owned)
+}
+
+/// Puts the picture that says that a mail was opened at the page's end.
+fn add_pixel(html: &mut String, url: &str) {
+    let pixel = format!(
+        "<img src=\"{url}\" width=\"1\" height=\"1\" alt=\"\" style=\"display:block;width:1px;height:1px;border:0\">"
+    );
+    let end = html.rfind("</body>").unwrap_or(html.len());
+    html.insert_str(end, &pixel);
 }
 
 /// To whom a text message or a push goes.
@@ -308,7 +388,7 @@ struct Whom {
 }
 
 /// A text message or a push: the text or its JSON, and a page for looking at.
-fn short(message: &OutboxMessage, rendered: Rendered, whom: Whom, now: Timestamp) -> Mail {
+fn no_mail(message: &OutboxMessage, rendered: Rendered, whom: Whom, now: Timestamp) -> Mail {
     let Rendered { subject: title, text, url, icon, .. } = rendered;
     let push = message.send.channel == Channel::WebPush;
     let bytes = if push {
@@ -355,17 +435,23 @@ fn call(message: &OutboxMessage, variables: &serde_json::Value, now: Timestamp) 
     }
 }
 
-/// The workspace's sending rules: a tree, or a text as a file has it.
-fn rules(setting: Option<&serde_json::Value>) -> Result<SendingRules> {
-    let text = match setting {
-        None => return Ok(SendingRules::default()),
-        Some(serde_json::Value::String(text)) => text.clone(),
-        Some(tree) => tree.to_string(),
-    };
-    SendingRules::parse(&text).map_err(|problems| storage::StoreError::Inconsistent {
-        table: "settings",
-        row: policy::SETTING.to_owned(),
-        why: problems.first().map(ToString::to_string).unwrap_or_default(),
+/// The workspace's currency.
+pub(crate) async fn currency<S: SettingsStore>(store: &S) -> Result<Currency> {
+    let currency = store.load_setting(key::CURRENCY.to_owned()).await?;
+    Ok(currency.and_then(|json| Currency::parse(json.as_str()?).ok()).unwrap_or(Currency::EUR))
+}
+
+/// The workspace's sending rules: trees, or texts as files have them.
+async fn rules<S: SettingsStore>(store: &S) -> Result<SendingRules> {
+    let sending = store.load_setting(policy::SETTING.to_owned()).await?.map(|json| json.to_string());
+    let purposes =
+        store.load_setting(policy::PURPOSES_SETTING.to_owned()).await?.map(|json| json.to_string());
+    SendingRules::of(sending.as_deref(), purposes.as_deref()).map_err(|problems| {
+        storage::StoreError::Inconsistent {
+            table: "settings",
+            row: format!("{} or {}", policy::SETTING, policy::PURPOSES_SETTING),
+            why: problems.first().map(ToString::to_string).unwrap_or_default(),
+        }
     })
 }
 
@@ -388,7 +474,7 @@ fn failed(reason: &'static str, problem: &Problem) -> Outcome {
 }
 
 /// A template's file, stored as text or as a tree.
-fn compile(
+pub(crate) fn compile(
     slug: &Slug,
     content: &serde_json::Value,
     currency: Currency,

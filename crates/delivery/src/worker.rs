@@ -16,6 +16,7 @@ use std::{
 use model::{Clock, Slug, Timestamp};
 use storage::{
     Result, StoreError,
+    consents::ConsentStore,
     contacts::ContactStore,
     outbox::{AddressHash, Channel, MessageState, OutboxStore, Outcome, Recorded},
     settings::SettingsStore,
@@ -37,8 +38,14 @@ use crate::{
 };
 
 /// What a worker needs of a database.
-pub trait Store: OutboxStore + ContactStore + SettingsStore + Clone + Send + Sync + 'static {}
-impl<T: OutboxStore + ContactStore + SettingsStore + Clone + Send + Sync + 'static> Store for T {}
+pub trait Store:
+    OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send + Sync + 'static
+{
+}
+impl<T: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send + Sync + 'static> Store
+    for T
+{
+}
 
 /// How to deliver.
 #[derive(Clone)]

@@ -7,3 +7,4 @@ pub mod rfm;
 pub mod rules;
 pub mod segments;
 pub mod simulate;
+pub mod told;

@@ -91,7 +91,7 @@ impl Workspace {
             schema: known.schema,
             zone: known.zone,
             segments: store.load_definitions(DefinitionKind::Segment).await?,
-            templates: store.load_definitions(DefinitionKind::Template).await?,
+            templates: templates(store).await?,
             coupons: store.load_definitions(DefinitionKind::CouponSet).await?,
             journeys: store
                 .load_definitions(DefinitionKind::Journey)
@@ -102,6 +102,28 @@ impl Workspace {
             currency: currency.and_then(|json| Currency::parse(json.as_str()?).ok()).unwrap_or(Currency::EUR),
         })
     }
+}
+
+/// What the names of templates begin with that were kept for a test run: see [`crate::simulate::rehearse`].
+pub const TEST_TEMPLATE: &str = "test--";
+
+/// The name under which a test run keeps a draft's template.
+///
+/// # Errors
+/// None: what is cut from a slug is a slug.
+pub fn test_template(slug: &Slug) -> std::result::Result<Slug, Problem> {
+    let rest: String = slug.as_str().chars().take(Slug::LEN_MAX - TEST_TEMPLATE.len()).collect();
+    Slug::parse(&format!("{TEST_TEMPLATE}{rest}"))
+}
+
+/// The last version of each template, those of test runs left aside.
+///
+/// # Errors
+/// What the database says.
+pub async fn templates<S: SettingsStore + Sync>(store: &S) -> Result<Vec<Definition>> {
+    let mut templates = store.load_definitions(DefinitionKind::Template).await?;
+    templates.retain(|definition| !definition.slug.as_str().starts_with(TEST_TEMPLATE));
+    Ok(templates)
 }
 
 /// A journey that can be run, with all that it reads.

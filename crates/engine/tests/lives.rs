@@ -409,7 +409,7 @@ fn who_is_asked_for_during_a_pause_enters_when_it_ends() {
         let data: serde_json::Map<_, _> =
             [("order".to_owned(), serde_json::json!("A-17"))].into_iter().collect();
         lives::pause(&*db, &slug(), &by(at(START))).await.unwrap();
-        lives::enter(&*db, &slug(), &[ContactId(1), ContactId(2)], data, &by(at(START))).await.unwrap();
+        lives::enter(&*db, &slug(), &[ContactId(1), ContactId(2)], data, None, &by(at(START))).await.unwrap();
         settle(&db, at(START)).await;
         assert_eq!(places(&db, 0).await, ["0"]);
         assert_eq!(db.count_held(slug()).await.unwrap().held, 2);
@@ -420,7 +420,9 @@ fn who_is_asked_for_during_a_pause_enters_when_it_ends() {
         }
         // A stop forgets what is held.
         lives::pause(&*db, &slug(), &by(at(START))).await.unwrap();
-        lives::enter(&*db, &slug(), &[ContactId(3)], serde_json::Map::new(), &by(at(START))).await.unwrap();
+        lives::enter(&*db, &slug(), &[ContactId(3)], serde_json::Map::new(), None, &by(at(START)))
+            .await
+            .unwrap();
         settle(&db, at("2026-03-01 10:00:00")).await;
         assert_eq!(lives::stop(&*db, &slug(), &by(at(START))).await.unwrap().held, 1);
         settle(&db, at("2026-03-01 10:00:00")).await;
@@ -438,7 +440,7 @@ fn data_that_is_too_deep_or_too_large_is_refused_at_the_door() {
         let (db, slug, by) = (&*db, slug(), by(at(START)));
         let enter = async |value: serde_json::Value| {
             let data = [("v".to_owned(), value)].into_iter().collect();
-            lives::enter(db, &slug, &[ContactId(1)], data, &by).await.map_err(|error| error.to_string())
+            lives::enter(db, &slug, &[ContactId(1)], data, None, &by).await.map_err(|error| error.to_string())
         };
         enter(nested(model::Event::DEPTH_MAX - 1)).await.unwrap();
         assert!(enter(nested(model::Event::DEPTH_MAX)).await.unwrap_err().contains("event.too_deep"));

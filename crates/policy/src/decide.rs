@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use model::{AddressStatus, Channel, ConsentState, Contact, Timestamp, Zone};
 
 use crate::{
-    Refusal, TRANSACTIONAL, caps, country,
+    Enforcement, Refusal, TRANSACTIONAL, caps, country,
     quiet::{Quiet, ZoneChoice},
     rules::{SendingRules, TopicConsent},
 };
@@ -123,15 +123,15 @@ pub enum Decision {
 }
 
 impl SendingRules {
-    /// Whether a message may be written, and when. Everything but [`TRANSACTIONAL`] needs a recorded yes: nobody is
-    /// written to because they were never asked. A call to somebody's server reaches nobody and may always leave until it
+    /// Whether a message may be written, and when. Everything but [`TRANSACTIONAL`] needs what its purpose
+    /// says ([`Enforcement`]): a recorded yes, where the workspace says nothing else. A call to somebody's server reaches nobody and may always leave until it
     /// expires.
     ///
     /// A message that would leave later is judged by that instant: it is free of quiet hours and of caps alike.
     #[must_use]
     pub fn decide(&self, facts: &Facts<'_>) -> Decision {
         if facts.channel != Channel::Webhook
-            && let Err(refusal) = reachable(facts)
+            && let Err(refusal) = reachable(facts, self.purposes.enforcement(facts.purpose))
         {
             return Decision::Refuse(refusal);
         }
@@ -222,7 +222,7 @@ impl SendingRules {
 }
 
 /// Consent, suppression and the address itself.
-fn reachable(facts: &Facts<'_>) -> Result<(), Refusal> {
+fn reachable(facts: &Facts<'_>, enforcement: Enforcement) -> Result<(), Refusal> {
     if facts.address.is_none_or(str::is_empty) {
         return Err(Refusal::MissingAddress);
     }
@@ -235,12 +235,7 @@ fn reachable(facts: &Facts<'_>) -> Result<(), Refusal> {
         AddressStatus::Blocked => return Err(Refusal::AddressBlocked),
         AddressStatus::Paused => return Err(Refusal::AddressPaused),
     }
-    match facts.consent {
-        _ if facts.transactional => Ok(()),
-        ConsentState::Subscribed => Ok(()),
-        ConsentState::Unsubscribed => Err(Refusal::Unsubscribed),
-        ConsentState::NotSubscribed => Err(Refusal::NotSubscribed),
-    }
+    if facts.transactional { Ok(()) } else { enforcement.check(facts.consent) }
 }
 
 /// A contact's answer for a purpose, which may name a topic under it (`newsletter/promotions`). Who took back the purpose
@@ -254,6 +249,8 @@ pub fn consent(contact: &Contact, purpose: &str, topics: TopicConsent) -> Consen
             ConsentState::Subscribed
         }
         (ConsentState::Subscribed, own, _) => own,
+        // Where no yes is needed, a no to the topic still counts.
+        (ConsentState::NotSubscribed, ConsentState::Unsubscribed, _) => ConsentState::Unsubscribed,
         (other, ..) => other,
     }
 }
@@ -268,5 +265,5 @@ pub fn email(contact: &Contact, purpose: &str, suppressed: bool) -> Result<(), R
     let mut facts = Facts::of(contact, Channel::Email, purpose, &utc, Timestamp(0));
     facts.consent = consent(contact, purpose, TopicConsent::Follow);
     facts.suppressed = suppressed;
-    reachable(&facts)
+    reachable(&facts, Enforcement::OptIn)
 }

@@ -7,12 +7,14 @@
 mod caps;
 mod country;
 mod decide;
+mod purposes;
 mod quiet;
 mod read;
 mod refusal;
 mod rules;
 
 pub use decide::{Decision, Facts, PastSend, Smart, consent, email};
+pub use purposes::{Enforcement, PURPOSES_SETTING, Purpose, Purposes, Topic, Tracking};
 pub use quiet::{Days, Quiet, Span, ZoneChoice};
 pub use refusal::Refusal;
 pub use rules::{Cap, Limit, Limits, NO_RULES, Over, SendingRules, Spent, TopicConsent};

@@ -7,6 +7,7 @@ use model::{
 };
 
 use crate::{
+    purposes::Purposes,
     quiet::{DAY, Days, Quiet, Span, ZoneChoice},
     rules::{Cap, Limit, Limits, Over, SendingRules, TopicConsent},
 };
@@ -24,6 +25,16 @@ pub(crate) const LIST_MAX: usize = 200;
 type Read<T> = Result<T, Problem>;
 
 impl SendingRules {
+    /// Reads the settings `sending` and `purposes`, as far as they are set.
+    ///
+    /// # Errors
+    /// As [`Self::parse`] and [`Purposes::parse`].
+    pub fn of(sending: Option<&str>, purposes: Option<&str>) -> Result<Self, Problems> {
+        let mut rules = sending.map(Self::parse).transpose()?.unwrap_or_default();
+        rules.purposes = purposes.map(Purposes::parse).transpose()?.unwrap_or_default();
+        Ok(rules)
+    }
+
     /// Reads the setting, YAML or JSON. An empty text is no rules.
     ///
     /// # Errors

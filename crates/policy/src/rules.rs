@@ -2,7 +2,7 @@
 
 use model::{Channel, Timestamp};
 
-use crate::quiet::Quiet;
+use crate::{purposes::Purposes, quiet::Quiet};
 
 /// Caps, smart sending, quiet hours and limits of a workspace. The default has none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +17,8 @@ pub struct SendingRules {
     pub limits: Limits,
     /// What the answer for a purpose says about its topics.
     pub topics: TopicConsent,
+    /// What each purpose needs, of the setting `purposes`.
+    pub purposes: Purposes,
 }
 
 /// No rules but consent and suppression.
@@ -26,6 +28,7 @@ pub static NO_RULES: SendingRules = SendingRules {
     quiet: Vec::new(),
     limits: Limits { all: Limit { per_hour: None, per_day: None }, journeys: Vec::new(), hold: None },
     topics: TopicConsent::Follow,
+    purposes: Purposes::NONE,
 };
 
 /// At most so many messages to one contact in any window of this length.

@@ -63,6 +63,12 @@ impl ImportStore for Sqlite {
     }
 }
 
+/// Takes a batch inside a transaction, for what belongs together with it.
+pub(crate) fn run_all(connection: &Connection, batch: ImportBatch) -> Result<ImportOutcome> {
+    let known = vec![None; batch.codes().len()];
+    run(connection, batch, known).map(|(outcome, _)| outcome)
+}
+
 /// Products by name that are now certain to exist.
 type Named = Vec<(String, u32)>;
 

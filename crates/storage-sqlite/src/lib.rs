@@ -9,6 +9,7 @@ mod catalogue;
 mod consents;
 mod contacts;
 mod coupons;
+mod desk;
 mod events;
 mod hooks;
 mod imports;

@@ -17,6 +17,7 @@ use storage::{
 };
 
 use self::happenings::Happenings;
+pub(crate) use self::happenings::{interaction, properties_of};
 use crate::{Sqlite, pool::driver};
 
 /// Inserts messages in the caller's transaction: the journey's commit. Those whose id is known are left as they are.
@@ -361,40 +362,68 @@ pub(crate) fn list(
     after: i64,
     limit: usize,
 ) -> Result<Vec<MessageRow>> {
-    let mut sends = SendPoints::default();
     // One statement for the messages of a contact, which has an index, and one for the rest.
     let source =
         if filter.contact.is_some() { "outbox o INDEXED BY outbox_contact" } else { "outbox o NOT INDEXED" };
     let by_contact = if filter.contact.is_some() { "o.contact_id = :contact AND" } else { "" };
+    let terms = format!("{by_contact} o.seq > :after AND {FILTER}");
+    let bound = named_params! {
+        ":contact": filter.contact.map(|c| c.0), ":state": filter.state.map(|s| s as u8),
+        ":run": filter.run, ":journey": filter.journey.as_ref().map(Slug::as_str),
+        ":after": after, ":limit": limit as i64,
+    };
+    select(connection, source, &terms, "o.seq LIMIT :limit", bound)
+}
+
+/// Messages of `source`, which says `outbox o`.
+pub(crate) fn select(
+    connection: &Connection,
+    source: &str,
+    terms: &str,
+    order: &str,
+    bound: &[(&str, &dyn rusqlite::ToSql)],
+) -> Result<Vec<MessageRow>> {
+    let mut sends = SendPoints::default();
     let mut query = connection
         .prepare_cached(&format!(
             "SELECT o.seq, o.message_id, o.contact_id, o.send_id, b.decided_at, b.to_address, b.locale, b.variables,
                o.at, b.expires_at, o.state, o.attempt, o.reason, o.detail
-             FROM {source} JOIN outbox_bodies b ON b.seq = o.seq
-             WHERE {by_contact} o.seq > :after AND {FILTER} ORDER BY o.seq LIMIT :limit"
+             FROM {source} JOIN outbox_bodies b ON b.seq = o.seq WHERE {terms} ORDER BY {order}"
         ))
         .map_err(driver)?;
-    let mut rows = query
-        .query(named_params! {
-            ":contact": filter.contact.map(|c| c.0), ":state": filter.state.map(|s| s as u8),
-            ":run": filter.run, ":journey": filter.journey.as_ref().map(Slug::as_str),
-            ":after": after, ":limit": limit as i64,
-        })
-        .map_err(driver)?;
+    let mut rows = query.query(bound).map_err(driver)?;
     let mut list = Vec::new();
     while let Some(row) = rows.next().map_err(driver)? {
-        let (seq, message) = message(row, connection, &mut sends)?;
-        list.push(MessageRow {
-            seq,
-            message,
-            state: state(column(row, 10)?)?,
-            attempt: column(row, 11)?,
-            at: Timestamp(column(row, 8)?),
-            reason: column(row, 12)?,
-            detail: column(row, 13)?,
-        });
+        list.push(listed(row, connection, &mut sends)?);
     }
     Ok(list)
+}
+
+/// A message by its id.
+pub(crate) fn find(connection: &Connection, message: MessageId) -> Result<Option<MessageRow>> {
+    let mut query = connection
+        .prepare_cached(
+            "SELECT o.seq, o.message_id, o.contact_id, o.send_id, b.decided_at, b.to_address, b.locale, b.variables,
+               o.at, b.expires_at, o.state, o.attempt, o.reason, o.detail
+             FROM outbox o JOIN outbox_bodies b ON b.seq = o.seq WHERE o.message_id = ?1",
+        )
+        .map_err(driver)?;
+    let mut rows = query.query([&message.0[..]]).map_err(driver)?;
+    rows.next().map_err(driver)?.map(|row| listed(row, connection, &mut SendPoints::default())).transpose()
+}
+
+/// Reads a row of a list: what [`message`] reads, then `state, attempt, reason, detail`.
+fn listed(row: &Row<'_>, connection: &Connection, sends: &mut SendPoints) -> Result<MessageRow> {
+    let (seq, message) = message(row, connection, sends)?;
+    Ok(MessageRow {
+        seq,
+        message,
+        state: state(column(row, 10)?)?,
+        attempt: column(row, 11)?,
+        at: Timestamp(column(row, 8)?),
+        reason: column(row, 12)?,
+        detail: column(row, 13)?,
+    })
 }
 
 fn retry(tx: &Transaction<'_>, filter: &MessageFilter, at: Timestamp) -> Result<u64> {
@@ -489,8 +518,7 @@ impl OutboxStore for Sqlite {
         at: Timestamp,
         properties: serde_json::Map<String, serde_json::Value>,
     ) -> Result<Option<ContactId>> {
-        self.write(Urgency::Urgent, move |tx| happenings::interaction(tx, message, &kind, at, properties))
-            .await
+        self.write(Urgency::Urgent, move |tx| interaction(tx, message, &kind, at, properties)).await
     }
 
     async fn insert_messages(&self, messages: Vec<OutboxMessage>) -> Result<u64> {

@@ -11,6 +11,7 @@ pub mod codec;
 pub mod consents;
 pub mod contacts;
 pub mod coupons;
+pub mod desk;
 pub mod error;
 pub mod events;
 pub mod fault;
@@ -84,6 +85,7 @@ pub trait Storage:
     + jobs::JobStore
     + browse::BrowseStore
     + upkeep::UpkeepStore
+    + desk::DeskStore
     + Clone
     + Send
     + Sync
@@ -116,6 +118,7 @@ impl<T> Storage for T where
         + jobs::JobStore
         + browse::BrowseStore
         + upkeep::UpkeepStore
+        + desk::DeskStore
         + Clone
         + Send
         + Sync

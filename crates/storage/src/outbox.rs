@@ -423,7 +423,8 @@ pub trait OutboxStore {
 
     /// Records that a contact did something with a message (opened it, clicked a link): an event of this kind with the
     /// message's properties and these, in the contact's history and for the living engine. A repeat with the same
-    /// message, kind and `link` property changes nothing. Whose message it is; none when it is not known.
+    /// message, kind and `link` property changes nothing; what has the property `machine: true` is told apart from what a
+    /// person did. Whose message it is; none when it is not known.
     fn record_interaction(
         &self,
         message: MessageId,

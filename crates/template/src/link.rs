@@ -28,6 +28,12 @@ pub fn is_safe(url: &str) -> bool {
 /// Whether a URL may be loaded as a picture: `http` or `https`.
 #[must_use]
 pub fn is_safe_image(url: &str) -> bool {
+    is_web_link(url)
+}
+
+/// Whether a URL may stand in a message and is a web address: what clicks are counted of.
+#[must_use]
+pub fn is_web_link(url: &str) -> bool {
     is_web(url) && is_safe(url)
 }
 

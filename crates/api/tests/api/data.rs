@@ -298,7 +298,7 @@ languages: [en, fr]
 subject: {en: "Hello {{ contact.first_name }}", fr: "Bonjour {{ contact.first_name }}"}
 blocks:
   - kind: text
-    content: {en: "**{{ contact.first_name }}**, thank you", fr: "Merci {{ contact.first_name }}"}
+    text: {en: "**{{ contact.first_name }}**, thank you", fr: "Merci {{ contact.first_name }}"}
 "#;
 
 #[test]

@@ -405,7 +405,8 @@ pub async fn audience<S: Storage>(store: &S, journey: &journey::Journey) -> Resu
 }
 
 /// Has contacts enter a journey that has an `api` trigger, with data that its conditions and nodes may read as
-/// `trigger.…`. While it is paused they are held.
+/// `trigger.…`. While it is paused they are held. With a message id each contact enters once for it, however often it is
+/// asked for.
 ///
 /// # Errors
 /// `journey.not_published`, `journey.life` when nobody enters any more, `journey.no_api_trigger`, `event.too_large`,
@@ -415,6 +416,7 @@ pub async fn enter<S: Storage>(
     journey: &Slug,
     contacts: &[ContactId],
     data: Map<String, Json>,
+    message_id: Option<&str>,
     by: &By,
 ) -> Result<()> {
     let lives = of_journey(store, journey).await?;
@@ -449,7 +451,8 @@ pub async fn enter<S: Storage>(
             at: by.at,
             received_at: by.at,
             kind: kind::JOURNEY_ENTRY.into(),
-            message_id: None,
+            // Ids of events are one space for all contacts and kinds.
+            message_id: message_id.map(|id| format!("entry:{journey}:{contact}:{id}")),
             properties: properties.clone(),
         },
         causes: 0,
@@ -514,15 +517,24 @@ pub async fn retry<S: Storage>(store: &S, journey: &Slug, uncertain: bool, by: &
         retried += store.retry_messages(filter, by.at).await?;
     }
     if retried > 0 {
-        for before in lives.into_iter().filter(|record| record.life == Life::Finished) {
-            if store.has_open_messages(before.run).await? {
-                let after = memo::become_(&before, Life::Closing, by);
-                let change = LifeChange { before, after };
-                store.change_lives(LifeCommit { changes: vec![change], ..LifeCommit::default() }).await?;
-            }
-        }
+        reopen(store, journey, by).await?;
     }
     Ok(retried)
+}
+
+/// Opens finished versions of a journey again of which messages wait: to be called when some were made to.
+///
+/// # Errors
+/// What the database says.
+pub async fn reopen<S: Storage>(store: &S, journey: &Slug, by: &By) -> Result<()> {
+    for before in of_journey(store, journey).await? {
+        if before.life == Life::Finished && store.has_open_messages(before.run).await? {
+            let after = memo::become_(&before, Life::Closing, by);
+            let change = LifeChange { before, after };
+            store.change_lives(LifeCommit { changes: vec![change], ..LifeCommit::default() }).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Versions of a journey that cannot be compiled any more, for showing.

@@ -112,6 +112,79 @@ pub struct Recipient {
     pub messages: Vec<MessageRow>,
 }
 
+/// Which recipients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Which {
+    /// This contact.
+    pub contact: Option<ContactId>,
+    /// Those who are inside, or those who are not any more.
+    pub inside: Option<bool>,
+    /// Those who stay at this node, or left at it.
+    pub node: Option<String>,
+    /// Those who left for this reason, as in [`Place::Over`].
+    pub why: Option<String>,
+    /// Those who reached the goal, or those who did not.
+    pub goal: Option<bool>,
+}
+
+impl Which {
+    fn means(&self, row: &EnrolmentRow, place: &Place) -> bool {
+        let there = |node: &String| match place {
+            Place::Inside(nodes) => nodes.contains(node),
+            Place::Over { node: last, .. } => last == node,
+        };
+        let so = |wanted: &String| matches!(place, Place::Over { why, .. } if why == wanted);
+        self.inside.is_none_or(|inside| inside != row.is_over)
+            && self.goal.is_none_or(|goal| goal == row.goal_at.is_some())
+            && self.node.as_ref().is_none_or(there)
+            && self.why.as_ref().is_none_or(so)
+    }
+}
+
+/// Enrolments that one question looks through at most: rare ones among a million are found in several questions.
+pub const LOOKED_AT: usize = 20_000;
+/// Enrolments that are read at once.
+const PAGE: usize = 2_000;
+
+/// The recipients of a run behind (contact, ordinal) that are asked for, at most `limit`; and behind whom to go on, none at
+/// the end. There may be more though none was found: see [`LOOKED_AT`].
+///
+/// # Errors
+/// What the database says; a version that does not read back.
+pub async fn find<S: Storage>(
+    store: &S,
+    record: &LifeRecord,
+    which: &Which,
+    mut after: (ContactId, u32),
+    limit: usize,
+) -> Result<(Vec<Recipient>, Option<(ContactId, u32)>)> {
+    let journey = rules::stored_journey(store, record.journey.clone(), record.version).await?;
+    let (mut found, mut looked_at) = (Vec::new(), 0);
+    let next = loop {
+        let page = store.list_enrolments(record.run, which.contact, after, PAGE).await?;
+        let read = page.len();
+        looked_at += read;
+        let mut full = false;
+        for row in page {
+            if found.len() == limit {
+                full = true;
+                break;
+            }
+            after = (row.contact, row.ordinal);
+            if which.means(&row, &place(&row, &journey)) {
+                found.push(row);
+            }
+        }
+        if full || (read == PAGE && looked_at >= LOOKED_AT) {
+            break Some(after);
+        }
+        if read < PAGE {
+            break None;
+        }
+    };
+    Ok((with_messages(store, record, &journey, found).await?, next))
+}
+
 /// The recipients of a run behind (contact, ordinal), at most `limit`; those of one contact when asked.
 ///
 /// # Errors
@@ -128,6 +201,18 @@ pub async fn recipients<S: Storage>(
         return Ok(Vec::new());
     }
     let journey = rules::stored_journey(store, record.journey.clone(), record.version).await?;
+    with_messages(store, record, &journey, rows).await
+}
+
+async fn with_messages<S: Storage>(
+    store: &S,
+    record: &LifeRecord,
+    journey: &Journey,
+    rows: Vec<EnrolmentRow>,
+) -> Result<Vec<Recipient>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut contacts: Vec<ContactId> = rows.iter().map(|row| row.contact).collect();
     contacts.dedup();
     let messages = store.messages_of_run(record.run, contacts).await?;
@@ -137,7 +222,7 @@ pub async fn recipients<S: Storage>(
             row.message.contact == enrolment.contact && is_of(row, run, enrolment.ordinal)
         };
         let messages = messages.iter().filter(own).cloned().collect();
-        Recipient { place: place(&enrolment, &journey), messages, enrolment }
+        Recipient { place: place(&enrolment, journey), messages, enrolment }
     };
     Ok(rows.into_iter().map(recipient).collect())
 }

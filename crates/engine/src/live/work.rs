@@ -381,10 +381,10 @@ pub async fn ground<S: Storage>(store: &S, now: Timestamp) -> Result<Ground> {
 /// # Errors
 /// What storage says; a setting that cannot be read.
 pub async fn sending<S: Storage>(store: &S) -> Result<policy::SendingRules> {
-    match store.load_setting(policy::SETTING.to_owned()).await? {
-        Some(json) => policy::SendingRules::parse(&json.to_string()).map_err(segments::first),
-        None => Ok(policy::SendingRules::default()),
-    }
+    let sending = store.load_setting(policy::SETTING.to_owned()).await?.map(|json| json.to_string());
+    let purposes =
+        store.load_setting(policy::PURPOSES_SETTING.to_owned()).await?.map(|json| json.to_string());
+    policy::SendingRules::of(sending.as_deref(), purposes.as_deref()).map_err(segments::first)
 }
 
 /// The catalogue, as far back as the journeys at work look.

@@ -14,6 +14,7 @@
 pub mod explain;
 mod past;
 mod player;
+pub mod rehearse;
 mod stage;
 pub mod tally;
 
@@ -79,6 +80,9 @@ pub struct Options {
     pub click_rate: f64,
     /// Days in which purchases count after an entry or a message.
     pub within_days: i64,
+    /// Have the contact enter at the first instant, whatever triggers and audience say, with this data as `trigger.…`;
+    /// nothing else happens to it. See [`rehearse`].
+    pub entry: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Options {
@@ -96,6 +100,7 @@ impl Options {
             open_rate: 0.0,
             click_rate: 0.0,
             within_days: WITHIN_DAYS,
+            entry: None,
         }
     }
 }

@@ -69,6 +69,8 @@ pub struct Played {
     pub stays: Vec<u16>,
     /// Codes that it would take, by set.
     pub coupons: Vec<Slug>,
+    /// The messages themselves; only where [`super::Options::entry`] was given.
+    pub whole: Vec<Message>,
     state: Option<Vec<u8>>,
 }
 
@@ -165,6 +167,13 @@ impl<'a> Player<'a> {
         let (from, to) = (self.stage.options.from, self.stage.options.to);
         let stage = self.stage;
         let contact = self.past.contact.clone();
+        if let Some(entry) = &stage.options.entry {
+            drop(self.watch());
+            let mut properties = entry.clone();
+            properties.insert("journey".to_owned(), json!(stage.live.rules.journey.slug.as_str()));
+            self.put(from, own(kind::JOURNEY_ENTRY, from, contact.id, properties), 0);
+            return;
+        }
         let born = contact.created_at;
         let catalogue = &stage.ground.shelf.catalogue;
         let inside = |at: Timestamp| at >= from && at < to;
@@ -499,6 +508,7 @@ impl<'a> Player<'a> {
                 messages: Vec::new(),
                 stays: Vec::new(),
                 coupons: Vec::new(),
+                whole: Vec::new(),
                 state: None,
             });
             self.enrolments.len() - 1
@@ -513,6 +523,9 @@ impl<'a> Player<'a> {
         for message in effects.messages {
             let leaves = message.not_before.unwrap_or(now);
             played.messages.push((message.node, leaves, leaves > now));
+            if stage.options.entry.is_some() {
+                played.whole.push(message);
+            }
         }
         for assigned in effects.coupons {
             let set = journey.coupons[usize::from(assigned.set)].clone();

@@ -18,7 +18,7 @@ use storage::{
     settings::DefinitionKind,
 };
 
-use super::Options;
+use super::{Options, rehearse};
 use crate::{
     live::{
         Book, Ground, LiveJourney, book, conditions::FROM_ORDERS, coupons, schedules, step::Cares, timers,
@@ -74,6 +74,9 @@ impl Stage {
         let mut notes = Vec::new();
         if rules.journey.starts_at.take().is_some() | rules.journey.ends_at.take().is_some() {
             notes.push(("window", "starts_at and ends_at of the draft are left aside".to_owned()));
+        }
+        if options.entry.is_some() {
+            rehearse::open(&mut rules.journey);
         }
         let workspace = Arc::new(workspace(store, &rules).await?);
         let terms = terms(store, &rules).await?;

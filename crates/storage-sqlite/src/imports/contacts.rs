@@ -9,6 +9,7 @@ use storage::{
 
 use super::Work;
 use crate::{
+    consents::log_changes,
     contacts::{claim, claim_beside, insert, load_one, owner, release, update},
     rows::take_numbers,
 };
@@ -35,6 +36,7 @@ impl Work<'_> {
             self.claim_all(&contact)?;
             insert(self.connection, &contact)?;
             self.join_browsers(contact.id, patch)?;
+            log_changes(self.connection, &Contact::default(), &contact)?;
             self.outcome.contacts.new += 1;
             self.contact_created(&contact)?;
             return Ok(Ok(()));
@@ -59,6 +61,7 @@ impl Work<'_> {
         self.claim_all(&contact)?;
         update(self.connection, &contact)?;
         self.join_browsers(id, patch)?;
+        log_changes(self.connection, &before, &contact)?;
         self.outcome.contacts.changed += 1;
         self.contact_updated(&before, &contact)?;
         Ok(Ok(()))

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use storage::{
     Result,
     live::{Life, NewInput},
-    outbox::{AddressHash, Suppression, SuppressionReason},
+    outbox::{AddressHash, SendPoint, Suppression, SuppressionReason},
 };
 
 use super::{SendPoints, suppress};
@@ -152,16 +152,7 @@ impl Happenings {
         more: Map<String, Value>,
     ) -> Result<()> {
         let send = self.points.get(tx, message.send)?;
-        let common = self.properties.entry(message.send).or_insert_with(|| {
-            let pairs = [
-                ("journey", json!(send.journey)),
-                ("node", json!(send.node)),
-                ("template", json!(send.template)),
-                ("purpose", json!(send.purpose)),
-                ("run", json!(send.run)),
-            ];
-            pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-        });
+        let common = self.properties.entry(message.send).or_insert_with(|| common(&send));
         let mut properties = Map::new();
         properties.insert("message_id".into(), json!(message.id));
         properties.extend(common.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -222,16 +213,43 @@ fn soft(tx: &Transaction<'_>, address: AddressHash, now: Timestamp, detail: &str
     Ok(())
 }
 
+/// What events about messages say of their send point.
+fn common(send: &SendPoint) -> Map<String, Value> {
+    let pairs = [
+        ("journey", json!(send.journey)),
+        ("node", json!(send.node)),
+        ("template", json!(send.template)),
+        ("purpose", json!(send.purpose)),
+        ("run", json!(send.run)),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// What an event about a message says of it; none for an id that is not known.
+pub(crate) fn properties_of(tx: &Transaction<'_>, message: MessageId) -> Result<Option<Map<String, Value>>> {
+    let Some(known) = known(tx, "o.message_id = ?1", [&message.0[..]])? else { return Ok(None) };
+    let mut properties = Map::from_iter([("message_id".to_owned(), json!(known.id))]);
+    properties.extend(common(&super::load_send(tx, known.send)?));
+    Ok(Some(properties))
+}
+
 /// See [`storage::outbox::OutboxStore::record_interaction`].
-pub(super) fn interaction(
+pub(crate) fn interaction(
     tx: &Transaction<'_>,
     message: MessageId,
     kind: &str,
     at: Timestamp,
     properties: Map<String, Value>,
 ) -> Result<Option<ContactId>> {
-    let Some(known) = known(tx, "o.message_id = ?1", [&message.0[..]])? else { return Ok(None) };
-    let link = properties.get("link").map(ToString::to_string).unwrap_or_default();
+    let Some(mut known) = known(tx, "o.message_id = ?1", [&message.0[..]])? else { return Ok(None) };
+    // The message may name a contact that was merged into another since, or erased.
+    let Some(contact) = crate::consents::linked(tx, known.contact)? else { return Ok(None) };
+    known.contact = contact.id;
+    let mut link = properties.get("link").map(ToString::to_string).unwrap_or_default();
+    // What a machine did must not hide what the contact does later.
+    if properties.get("machine").and_then(Value::as_bool) == Some(true) {
+        link.push_str(":machine");
+    }
     let mut happenings = Happenings::default();
     happenings.happened(tx, &known, (kind, format!("{message}:{kind}:{link}")), at, properties)?;
     happenings.write(tx)?;

@@ -17,7 +17,7 @@ use storage::{Storage, coupons::CouponCounts};
 use utoipa::ToSchema;
 
 use crate::{
-    ApiError, ApiResult, operations,
+    ApiError, ApiResult, once, operations,
     said::{self, At, Names},
     section::Section,
 };
@@ -25,7 +25,8 @@ use crate::{
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("coupons"), S; list, get, put, codes, generate)
+    let section = operations!(Section::new("coupons"), S; list, get, put);
+    once!(section, S; codes, generate)
 }
 
 /// A set and what became of its codes.

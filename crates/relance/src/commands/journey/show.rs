@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use engine::campaign::{Report, launch::Tell};
-use indicatif::{ProgressBar, ProgressStyle};
-use journey::{
-    Counts, Journey,
-    trace::{self, Detail, TraceStep},
+use engine::{
+    campaign::{Report, launch::Tell},
+    told::Told,
 };
+use indicatif::{ProgressBar, ProgressStyle};
+use journey::{Counts, Journey, trace::TraceStep};
 use model::{Lang, Problem};
 use storage::journeys::CountDelta;
 
@@ -146,27 +146,8 @@ fn leads_to(journey: &Journey, to: &[u16], no_branch: bool, lang: Lang, format: 
 
 /// A step as it is told: node, name, outcome, why.
 pub(super) fn told(journey: &Journey, step: &TraceStep, lang: Lang) -> [String; 4] {
-    let Some(node) = journey.nodes.get(usize::from(step.node)) else {
-        return [step.node.to_string(), String::new(), step.outcome.to_string(), String::new()];
-    };
-    let outcome = match step.outcome {
-        trace::STAYS => "stays",
-        trace::LEFT => "left",
-        outcome => node.outcomes().get(usize::from(outcome)).map_or("?", String::as_str),
-    };
-    let until = match lang {
-        Lang::En => "until",
-        Lang::Fr => "jusqu'à",
-    };
-    let why = match &step.detail {
-        Detail::None => String::new(),
-        Detail::Count(n) => n.to_string(),
-        Detail::Text(text) => text.clone(),
-        Detail::Refused(refusal) => refusal.label(lang).to_owned(),
-        Detail::Until(at) => format!("{until} {at}"),
-        Detail::Left(why) => why.word().to_owned(),
-    };
-    [node.id.clone(), node.label(lang).to_owned(), outcome.to_owned(), why]
+    let Told { node, name, outcome, why } = engine::told::told(journey, step, lang);
+    [node, name, outcome, why]
 }
 
 /// What a run says meanwhile, on standard error.
