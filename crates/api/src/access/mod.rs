@@ -13,6 +13,7 @@ pub mod guard;
 pub mod key;
 mod keys;
 pub mod mails;
+pub mod oidc;
 mod origin;
 pub mod password;
 mod passwords;
@@ -62,6 +63,8 @@ pub struct Config {
     pub stranger_rate: Rate,
     /// Who writes the mails to users; without it none are sent.
     pub sender: Option<Mailbox>,
+    /// An identity provider, beside passwords.
+    pub oidc: Option<oidc::Config>,
 }
 
 impl Default for Config {
@@ -72,6 +75,7 @@ impl Default for Config {
             rate: Rate { per_second: 100.0, burst: 1_000 },
             stranger_rate: Rate { per_second: 1.0, burst: 60 },
             sender: None,
+            oidc: None,
         }
     }
 }
@@ -87,6 +91,8 @@ pub struct State {
     pub hasher: password::Hasher,
     /// Wakes who hands over the mails to users.
     pub mail_bell: Notify,
+    /// What is known of the identity provider.
+    pub oidc: oidc::State,
 }
 
 impl State {
@@ -105,6 +111,7 @@ pub fn section<S: Storage>() -> Section<S> {
         .with(session::section())
         .with(passwords::section())
         .with(codes::section())
+        .with(oidc::section())
         .with(keys::section())
         .with(users::section())
 }
