@@ -139,6 +139,34 @@ mod tests {
     /// RFC 8037, appendix A.2.
     const ED25519_X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
+    /// Made for this test by `openssl genrsa` and `openssl dgst -sha256 -sign`; the private half is gone.
+    const RSA_N: &str = "w4UtCMenwlVqQmob0Hs6pHWfxJZxZhjaAt8huWcJwKxsURN0b6Xdc_8ktA-E9ujgYjtjsju9X4ZmZS-f6mtkTRQpJ4FHD4JoQC6I\
+                         EkfkAb4q5AHilZbkdThDL0oWYokOjc-Bg9VXfJgXNQ72WuBxWHvEBOuTntXlk3NhqOvXMlF6iejNE6E3hgjYXUbj3tZVj8fBoZDv\
+                         MfSjOQh1ny3TEEmgoI85AgpPg2gbBuyaKmR0ooOVnCniP-1NEXAtuj8tKKSM1kAmOWyjJUnWEgAoB7uwonlOY4_nYBFIth9gB6Fx\
+                         vQl89hSMTYdrZPLFunGWq2m6drSgfDR6HmfM-wsqdw";
+    const RSA_TOKEN: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.eyJzdWIiOiJyc2EifQ.liy2RYfgEVX1EqeBrAPiWQdCIMGQKG9Dwlhm2abYDfalDs\
+                             1sI6BbVs_0PY68Z8UuHNAZgO7SWq5phUNAMTFXaOW5-qlCT6N-7UIJhk5LLeSaT6IaPl8GuJRaR54eDbpvfIpNYw0Scfyaa7_DYF\
+                             MTSleUplidONcaehhktm537qW2NW_xGYxHaTYQF6Y_Kfvl4OU6oxsywwoF3InEOclot9ZAwA3h_sSN94F_xxTBi7vrxtVuMtlWzm\
+                             1cVI2a8S3lP0ip7FSQrSpWsmpHeeels8YhK1DyzTDPY1hWDDQk6HJQU1eXibC4Mbg10YV9NniEyeff-QxtwsbmzXhQu92zCg";
+
+    #[test]
+    fn rsa_as_most_providers_sign() {
+        let rsa = Jwk {
+            kty: "RSA".into(),
+            kid: Some("a".into()),
+            n: Some(RSA_N.into()),
+            e: Some("AQAB".into()),
+            ..Jwk::default()
+        };
+        assert_eq!(verify(RSA_TOKEN, &[key(), rsa.clone()]).unwrap(), br#"{"sub":"rsa"}"#);
+        let renamed = Jwk { kid: Some("b".into()), ..rsa.clone() };
+        assert_eq!(verify(RSA_TOKEN, &[renamed]), Err(Refusal::UnknownKey));
+        // The same signature under another algorithm of the same key.
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"PS256","kid":"a"}"#);
+        let other = format!("{header}.{}", RSA_TOKEN.split_once('.').unwrap().1);
+        assert_eq!(verify(&other, &[rsa]), Err(Refusal::Forged));
+    }
+
     fn key() -> Jwk {
         Jwk { kty: "OKP".into(), crv: Some("Ed25519".into()), x: Some(ED25519_X.into()), ..Jwk::default() }
     }

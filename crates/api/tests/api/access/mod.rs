@@ -4,6 +4,7 @@ mod audit;
 mod browser;
 mod codes;
 mod keys;
+mod oidc;
 mod passwords;
 mod session;
 mod setup;
