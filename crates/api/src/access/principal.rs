@@ -9,10 +9,19 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use model::Problem;
 use serde::{Deserialize, Serialize};
-use storage::{Storage, access::KeyScope};
+use storage::{
+    Storage,
+    access::{ApiKey, KeyScope},
+    users::UserRole,
+};
 use utoipa::ToSchema;
 
-use super::{client, key};
+use super::{
+    account::{self, Account, who},
+    client,
+    guard::neighbourhood,
+    key,
+};
 use crate::{ApiError, App};
 
 /// What somebody may do; each may do what those before it may.
@@ -25,6 +34,26 @@ pub enum Role {
     Editor,
     /// Settings, users, keys, erasure.
     Owner,
+}
+
+impl From<UserRole> for Role {
+    fn from(role: UserRole) -> Self {
+        match role {
+            UserRole::Viewer => Self::Viewer,
+            UserRole::Editor => Self::Editor,
+            UserRole::Owner => Self::Owner,
+        }
+    }
+}
+
+impl From<Role> for UserRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Viewer => Self::Viewer,
+            Role::Editor => Self::Editor,
+            Role::Owner => Self::Owner,
+        }
+    }
 }
 
 /// Who asks.
@@ -83,13 +112,18 @@ fn forbidden(role: Role, wanted: Role) -> ApiError {
 }
 
 impl Principal {
-    /// Who sends this request.
+    /// Who sends this request: by its key, else by its session.
     ///
     /// # Errors
-    /// `access.unauthorized`, `access.forbidden` for a public key; what the database says.
+    /// `access.unauthorized`, `access.forbidden` for a public key, `access.csrf` and `access.origin` for a session,
+    /// `access.rate`; what the database says.
     pub async fn of<S: Storage>(app: &App<S>, parts: &Parts) -> Result<Self, ApiError> {
-        let text = key_of(&parts.headers).ok_or_else(unauthorized)?;
-        let key = key::find(&app.store, &text).await?.ok_or_else(unauthorized)?;
+        let Some(text) = key_of(&parts.headers) else {
+            let account = account::of(app, parts).await?.ok_or_else(unauthorized)?;
+            return Self::of_account(app, parts, &account);
+        };
+        let client = client::address(&parts.extensions, &parts.headers, &app.config.access.trusted_proxies);
+        let key = find_key(app, &text, client).await?;
         let role = match key.scope {
             KeyScope::Track => {
                 let problem = Problem::new("access.forbidden", "a tracking key may only write events")
@@ -100,14 +134,38 @@ impl Principal {
             KeyScope::Write => Role::Editor,
             KeyScope::Admin => Role::Owner,
         };
+        Self { who: format!("key:{}", key.id), role, client }.within_rate(app)
+    }
+
+    pub(crate) fn of_account<S: Storage>(
+        app: &App<S>,
+        parts: &Parts,
+        account: &Account,
+    ) -> Result<Self, ApiError> {
         let client = client::address(&parts.extensions, &parts.headers, &app.config.access.trusted_proxies);
-        Ok(Self { who: format!("key:{}", key.id), role, client })
+        let user = &account.user.is;
+        Self { who: who(&user.email), role: user.role.into(), client }.within_rate(app)
+    }
+
+    fn within_rate<S: Storage>(self, app: &App<S>) -> Result<Self, ApiError> {
+        app.access.rates.take(("principal", &self.who), app.config.access.rate, app.now())?;
+        Ok(self)
     }
 
     async fn at_least<S: Storage>(app: &App<S>, parts: &Parts, wanted: Role) -> Result<Self, ApiError> {
         let principal = Self::of(app, parts).await?;
         if principal.role < wanted { Err(forbidden(principal.role, wanted)) } else { Ok(principal) }
     }
+}
+
+/// The key of a text. Who tries keys that are none is slowed down like anybody who has not signed in.
+async fn find_key<S: Storage>(app: &App<S>, text: &str, client: Option<IpAddr>) -> Result<ApiKey, ApiError> {
+    if let Some(key) = key::find(&app.store, text).await? {
+        return Ok(key);
+    }
+    let rate = app.config.access.stranger_rate;
+    app.access.rates.take(("stranger", client.map(neighbourhood)), rate, app.now())?;
+    Err(unauthorized())
 }
 
 macro_rules! role {
@@ -131,7 +189,8 @@ impl<S: Storage> FromRequestParts<App<S>> for Tracker {
 
     async fn from_request_parts(parts: &mut Parts, app: &App<S>) -> Result<Self, ApiError> {
         let text = key_of(&parts.headers).ok_or_else(unauthorized)?;
-        let key = key::find(&app.store, &text).await?.ok_or_else(unauthorized)?;
+        let client = client::address(&parts.extensions, &parts.headers, &app.config.access.trusted_proxies);
+        let key = find_key(app, &text, client).await?;
         Ok(Self { key: key.id })
     }
 }

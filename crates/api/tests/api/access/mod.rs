@@ -1,3 +1,11 @@
 //! Sign-in, users, keys, the audit log: each rule, and tries to get around it.
 
 mod audit;
+mod browser;
+mod codes;
+mod keys;
+mod oidc;
+mod passwords;
+mod session;
+mod setup;
+mod users;

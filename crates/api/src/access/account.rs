@@ -1,0 +1,147 @@
+//! Somebody who has signed in: the session of a request, and how one begins.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+};
+use model::Problem;
+use serde_json::json;
+use storage::{
+    Storage,
+    audit::Deed,
+    users::{Session, User},
+};
+
+use super::{
+    cookie::SESSION,
+    origin,
+    principal::{Principal, unauthorized},
+    stranger::Stranger,
+    token,
+};
+use crate::{ApiError, ApiResult, App};
+
+/// The header that holds the CSRF token.
+pub const CSRF_HEADER: &str = "x-csrf-token";
+/// Characters that are kept of what a browser calls itself.
+const AGENT_LEN_MAX: usize = 200;
+
+/// A user with the session that the request belongs to.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Who.
+    pub user: User,
+    /// The session.
+    pub session: Session,
+    /// What requests that change something must send along.
+    pub csrf: String,
+}
+
+/// As the audit log names a user.
+pub(crate) fn who(email: &str) -> String {
+    format!("user:{email}")
+}
+
+/// The session of a request; none when it has none that is good.
+///
+/// # Errors
+/// `access.origin`, `access.csrf` for requests that change something; what the database says.
+pub(crate) async fn of<S: Storage>(app: &App<S>, parts: &Parts) -> ApiResult<Option<Account>> {
+    let Some(text) = SESSION.read(&parts.headers, &app.config.public_url) else { return Ok(None) };
+    if text.len() != token::TOKEN_LEN {
+        return Ok(None);
+    }
+    let span = app.config.access.sessions;
+    let Some((session, user)) = app.store.load_session(token::hash(&text), span, app.now()).await? else {
+        return Ok(None);
+    };
+    let csrf = csrf_of(&text);
+    if !origin::is_safe(&parts.method) {
+        origin::only_ours(&parts.headers, &app.config.public_url)?;
+        let given = parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !token::same(given, &csrf) {
+            let problem = Problem::new("access.csrf", "the CSRF token of the session is missing or wrong")
+                .field("X-CSRF-Token")
+                .cure("send `csrf_token` of GET /api/v1/session along");
+            return Err(ApiError::new(StatusCode::FORBIDDEN, problem));
+        }
+    }
+    Ok(Some(Account { user, session, csrf }))
+}
+
+/// What requests of a session must send along: follows from the session's token, and from nothing else.
+fn csrf_of(token: &str) -> String {
+    token::derive(token, "csrf")
+}
+
+/// Begins a session of a user: the header that sets its cookie, and what the pages need to know. Always with a new token:
+/// what the browser brought along is worth nothing, and ends.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn begin<S: Storage>(
+    app: &App<S>,
+    user: User,
+    stranger: &Stranger,
+    how: &'static str,
+) -> ApiResult<(HeaderMap, Account)> {
+    if let Some(old) = &stranger.old_session {
+        let span = app.config.access.sessions;
+        if let Some((session, owner)) = app.store.load_session(token::hash(old), span, app.now()).await? {
+            let deed = stranger.deed(app, who(&owner.is.email), "session.end", &session.id, json!({}));
+            app.store.end_session(session.user, session.id, deed).await?;
+        }
+    }
+    let (text, now) = (token::make(&*app.chance), app.now());
+    let session = Session {
+        hash: token::hash(&text),
+        id: token::name(&*app.chance),
+        user: user.id,
+        created_at: now,
+        seen_at: now,
+        client: stranger.client.map(|address| address.to_string()),
+        agent: stranger.agent.clone(),
+    };
+    let deed = stranger.deed(app, who(&user.is.email), "session.begin", &session.id, json!({"by": how}));
+    app.store.add_session(session.clone(), deed).await?;
+    let seconds = app.config.access.sessions.absolute / model::Timestamp::SECOND;
+    let headers = cookie_header(SESSION.set(&text, seconds, &app.config.public_url));
+    Ok((headers, Account { csrf: csrf_of(&text), user, session }))
+}
+
+/// Headers that set a cookie.
+pub(crate) fn cookie_header(value: Option<HeaderValue>) -> HeaderMap {
+    value.map(|value| (header::SET_COOKIE, value)).into_iter().collect()
+}
+
+/// What a browser calls itself, shortened.
+pub(crate) fn agent_of(headers: &HeaderMap) -> String {
+    let text = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.chars().take(AGENT_LEN_MAX).collect()
+}
+
+/// A user who has signed in, for what they do to their own account. Keys are nobody's.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// Who, with the session.
+    pub account: Account,
+    /// The same, as other operations know it.
+    pub principal: Principal,
+}
+
+impl SignedIn {
+    /// What they do now to their own account.
+    pub(crate) fn deed<S: Storage>(&self, app: &App<S>, action: &'static str) -> Deed {
+        crate::audit::deed(app, &self.principal, action, who(&self.account.user.is.email), json!({}))
+    }
+}
+
+impl<S: Storage> FromRequestParts<App<S>> for SignedIn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App<S>) -> Result<Self, ApiError> {
+        let account = of(app, parts).await?.ok_or_else(unauthorized)?;
+        let principal = Principal::of_account(app, parts, &account)?;
+        Ok(Self { account, principal })
+    }
+}

@@ -1,0 +1,14 @@
+//! One-time codes of one's own account.
+
+mod confirm;
+mod enrol;
+mod remove;
+
+use storage::Storage;
+
+use crate::{operations, section::Section};
+
+/// Its operations.
+pub(super) fn section<S: Storage>() -> Section<S> {
+    operations!(Section::new("session"), S; enrol, confirm, remove)
+}

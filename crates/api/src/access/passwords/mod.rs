@@ -1,0 +1,14 @@
+//! Passwords: changing one's own, asking for another, choosing one with a ticket.
+
+mod change;
+mod choose;
+mod forget;
+
+use storage::Storage;
+
+use crate::{operations, section::Section};
+
+/// Its operations.
+pub(super) fn section<S: Storage>() -> Section<S> {
+    operations!(Section::new("session"), S; change, forget, choose)
+}

@@ -1,0 +1,17 @@
+//! Signing in and out, and a user's sessions.
+
+mod end;
+mod end_others;
+mod list;
+mod sign_in;
+mod sign_out;
+mod who;
+
+use storage::Storage;
+
+use crate::{operations, section::Section};
+
+/// Its operations.
+pub(super) fn section<S: Storage>() -> Section<S> {
+    operations!(Section::new("session"), S; sign_in, who, sign_out, list, end, end_others)
+}
