@@ -24,6 +24,7 @@ pub mod orders;
 pub mod outbox;
 pub mod people;
 pub mod post;
+pub mod refused;
 pub mod relations;
 pub mod rfm;
 pub mod segments;
@@ -84,6 +85,7 @@ pub trait Storage:
     + jobs::JobStore
     + browse::BrowseStore
     + upkeep::UpkeepStore
+    + refused::RefusedStore
     + Clone
     + Send
     + Sync
@@ -116,6 +118,7 @@ impl<T> Storage for T where
         + jobs::JobStore
         + browse::BrowseStore
         + upkeep::UpkeepStore
+        + refused::RefusedStore
         + Clone
         + Send
         + Sync
