@@ -7,6 +7,7 @@ pub mod client;
 pub mod key;
 mod principal;
 
+pub(crate) use principal::{key_of, unauthorized};
 pub use principal::{Editor, Owner, Principal, Role, Tracker, Viewer};
 
 use storage::Storage;

@@ -57,7 +57,7 @@ pub struct Tracker {
 
 /// The key of a request: `Authorization: Bearer KEY`, or the user name of basic authorization, as Segment's libraries
 /// send it.
-fn key_of(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn key_of(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -131,7 +131,6 @@ impl<S: Storage> FromRequestParts<App<S>> for Tracker {
 
     async fn from_request_parts(parts: &mut Parts, app: &App<S>) -> Result<Self, ApiError> {
         let text = key_of(&parts.headers).ok_or_else(unauthorized)?;
-        let key = key::find(&app.store, &text).await?.ok_or_else(unauthorized)?;
-        Ok(Self { key: key.id })
+        app.track.keys.tracker(&text, app.now()).await
     }
 }
