@@ -110,8 +110,9 @@ fn forget_oldest(connection: &Connection) -> Result<()> {
         )
         .map_err(driver)?;
     loop {
-        let (n, bytes): (u64, u64) =
-            sums.query_row([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64))).map_err(driver)?;
+        let (n, bytes): (u64, u64) = sums
+            .query_row([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))
+            .map_err(driver)?;
         if n <= REFUSED_MAX && bytes <= REFUSED_BYTES_MAX {
             return Ok(());
         }

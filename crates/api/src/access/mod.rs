@@ -7,8 +7,8 @@ pub mod client;
 pub mod key;
 mod principal;
 
-pub(crate) use principal::{key_of, unauthorized};
 pub use principal::{Editor, Owner, Principal, Role, Tracker, Viewer};
+pub(crate) use principal::{key_of, unauthorized};
 
 use storage::Storage;
 

@@ -60,7 +60,8 @@ pub(super) fn answer(messages: usize, refused: &[(usize, Problem)]) -> Response 
     }
     let accepted = messages - refused.len();
     let first = &refused[0].1;
-    let detail = format!("{} of {messages} messages were refused, the first because {}", refused.len(), first.message);
+    let detail =
+        format!("{} of {messages} messages were refused, the first because {}", refused.len(), first.message);
     let body = PartlyRefused {
         kind: "/problems/track.refused".to_owned(),
         title: "Bad Request".to_owned(),

@@ -58,9 +58,9 @@ impl Envelope {
             from..from + raw.get().len()
         };
         let sent_at = match &batch.sent_at {
-            Some(text) => Timestamp::parse(text, &Zone::UTC).map(Some).map_err(|problem| {
-                ApiError::new(StatusCode::BAD_REQUEST, problem.field("sentAt"))
-            })?,
+            Some(text) => Timestamp::parse(text, &Zone::UTC)
+                .map(Some)
+                .map_err(|problem| ApiError::new(StatusCode::BAD_REQUEST, problem.field("sentAt")))?,
             None => None,
         };
         Ok(Self {

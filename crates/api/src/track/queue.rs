@@ -62,7 +62,8 @@ impl Queue {
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| {
-            let problem = Problem::new("track.busy", "more comes in than is committed").cure("send it again later");
+            let problem =
+                Problem::new("track.busy", "more comes in than is committed").cure("send it again later");
             ApiError::retry(StatusCode::TOO_MANY_REQUESTS, problem, 1)
         })
     }

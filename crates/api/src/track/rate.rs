@@ -36,8 +36,9 @@ impl Rates {
         *since = now.max(*since);
         if *there <= 0 {
             let wait = (-*there / (rate.max(1) * Timestamp::SECOND) + 1).unsigned_abs();
-            let problem = Problem::new("track.rate", format!("this key may send {rate} messages in a second"))
-                .cure("send more slowly");
+            let problem =
+                Problem::new("track.rate", format!("this key may send {rate} messages in a second"))
+                    .cure("send more slowly");
             return Err(ApiError::retry(StatusCode::TOO_MANY_REQUESTS, problem, wait));
         }
         *there -= messages as i64 * Timestamp::SECOND;

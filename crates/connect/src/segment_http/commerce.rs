@@ -2,9 +2,7 @@
 
 use model::{Amount, Currency, OrderStatus, Problem, event::kind};
 use serde_json::{Map, Value};
-use storage::imports::{
-    CartChange, CartStep, ImportLine, ImportOrder, ImportRefund, ProductPatch, RefundOf,
-};
+use storage::imports::{CartChange, CartStep, ImportLine, ImportOrder, ImportRefund, ProductPatch, RefundOf};
 
 use super::{Work, props::Props, rules::Catalogue};
 use crate::values::{ITEMS_MAX, QUANTITY_MAX, Result};
@@ -110,7 +108,8 @@ impl Work<'_> {
         if self.mapper.rules.catalogue != Catalogue::Ignore {
             let category = props.text(&["category"])?;
             // A price in another currency is no price of the catalogue.
-            let ours = currency.is_none() || self.mapper.currency.is_none() || currency == self.mapper.currency;
+            let ours =
+                currency.is_none() || self.mapper.currency.is_none() || currency == self.mapper.currency;
             let patch = ProductPatch {
                 external_id: id.clone(),
                 name: props.text(&["name", "title"])?,
@@ -176,7 +175,12 @@ impl Work<'_> {
         self.cart_change(properties, currency, CartStep::Set(lines))
     }
 
-    fn cart_change(&mut self, properties: &Map<String, Value>, currency: Currency, step: CartStep) -> Result<()> {
+    fn cart_change(
+        &mut self,
+        properties: &Map<String, Value>,
+        currency: Currency,
+        step: CartStep,
+    ) -> Result<()> {
         let of_event = Props::new(properties, "properties");
         self.batch.cart_changes.push(CartChange {
             cart_id: of_event.id(CART_ID)?,
@@ -281,9 +285,9 @@ fn web(url: Option<String>) -> Option<String> {
 
 fn sum(lines: &[ImportLine]) -> Result<Amount> {
     let sum: i128 = lines.iter().map(|line| line.unit_price.times(line.quantity)).sum();
-    i64::try_from(sum).map(Amount).map_err(|_| {
-        Problem::new("order.total", "the order comes to too much").field("properties.products")
-    })
+    i64::try_from(sum)
+        .map(Amount)
+        .map_err(|_| Problem::new("order.total", "the order comes to too much").field("properties.products"))
 }
 
 /// `coupon` is one code or a list, or several with commas between them.
@@ -295,7 +299,10 @@ fn coupons(of_event: Props<'_>) -> Result<Vec<String>> {
         _ => None,
     };
     let Some(texts) = texts else {
-        return Err(Problem::new("value.type", "this is no coupon").field(field).value(value).cure("send its code"));
+        return Err(Problem::new("value.type", "this is no coupon")
+            .field(field)
+            .value(value)
+            .cure("send its code"));
     };
     let codes = texts.into_iter().map(str::trim).filter(|code| !code.is_empty());
     Ok(codes.take(100).map(|code| code.chars().take(100).collect()).collect())

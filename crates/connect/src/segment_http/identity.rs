@@ -6,24 +6,20 @@ use storage::imports::{ContactKey, ContactPatch};
 use super::{Mapper, Message, check_id, rules::UserId};
 use crate::values::Result;
 
-/// The key of a contact that is known, in a browser that calls itself so, or of one of whom only that is known.
-fn join(known: Option<ContactKey>, anonymous: Option<&str>) -> Option<ContactKey> {
-    match (known, anonymous) {
-        (Some(known), _) => Some(known),
-        (None, Some(id)) => Some(ContactKey::ExternalId(format!("anon:{id}"))),
-        (None, None) => None,
+/// What names the contact of a key in a patch.
+pub(super) fn patch(key: &ContactKey) -> ContactPatch {
+    let mut patch = ContactPatch::default();
+    match key {
+        ContactKey::ExternalId(id) => patch.external_id = Some(id.clone()),
+        ContactKey::Email(email) => patch.email = Some(email.clone()),
+        ContactKey::Anonymous(id) => patch.anonymous_ids.push(id.clone()),
+        ContactKey::SignedIn { known, anonymous_id } => {
+            patch = self::patch(known);
+            patch.anonymous_ids.push(anonymous_id.clone());
+        }
     }
+    patch
 }
-
-/// Names in a patch what a browser calls itself.
-pub(super) fn note_anonymous(patch: &mut ContactPatch, id: &str) {
-    if patch.external_id.is_none() && patch.email.is_none() {
-        patch.external_id = Some(format!("anon:{id}"));
-    }
-}
-
-/// Names in a patch an id under which the contact was known before: an anonymous one, or the shop's.
-pub(super) fn note_former(_patch: &mut ContactPatch, _id: &str) {}
 
 /// Whose a message is.
 ///
@@ -38,21 +34,26 @@ pub(super) fn key(mapper: &Mapper, message: &Message) -> Result<ContactKey> {
         Some(id) => Some(known(mapper, id)?),
         None => email_of(message)?.map(ContactKey::Email),
     };
-    join(known, anonymous).ok_or_else(|| {
-        Problem::new("message.no_identity", "the message says neither userId nor anonymousId")
-            .field("userId")
-            .cure("say who it is about: userId, or anonymousId for somebody who is not signed in")
-    })
+    match (known, anonymous) {
+        (Some(known), Some(id)) => {
+            Ok(ContactKey::SignedIn { known: Box::new(known), anonymous_id: id.to_owned() })
+        }
+        (Some(known), None) => Ok(known),
+        (None, Some(id)) => Ok(ContactKey::Anonymous(id.to_owned())),
+        (None, None) => {
+            Err(Problem::new("message.no_identity", "the message says neither userId nor anonymousId")
+                .field("userId")
+                .cure("say who it is about: userId, or anonymousId for somebody who is not signed in"))
+        }
+    }
 }
 
 /// The key that the shop's own name for a contact is.
-pub(super) fn known(mapper: &Mapper, id: &str) -> Result<ContactKey> {
+fn known(mapper: &Mapper, id: &str) -> Result<ContactKey> {
     check_id("userId", id)?;
     match mapper.rules.user_id {
         UserId::ExternalId => Ok(ContactKey::ExternalId(id.to_owned())),
-        UserId::Email => {
-            parse_email(id).map(ContactKey::Email).map_err(|problem| problem.field("userId"))
-        }
+        UserId::Email => parse_email(id).map(ContactKey::Email).map_err(|problem| problem.field("userId")),
     }
 }
 

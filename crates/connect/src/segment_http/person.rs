@@ -7,7 +7,7 @@ use model::{
     field::{parse_email, parse_phone},
 };
 use serde_json::{Map, Value as Json};
-use storage::imports::{ContactKey, ContactPatch};
+use storage::imports::ContactPatch;
 
 use super::{Work, identity, rules::Groups, rules::UnknownTraits, when::instant};
 use crate::{
@@ -23,7 +23,7 @@ const ENDPOINT_LEN_MAX: usize = 2_000;
 impl Work<'_> {
     pub(super) fn identify(&mut self) -> Result<()> {
         let traits = self.message.traits.take().unwrap_or_default();
-        let mut patch = self.patch();
+        let mut patch = identity::patch(&self.contact);
         self.read_traits(&traits, "traits", &mut patch)?;
         if let Some(context) = &self.message.context {
             // What a browser says by itself is taken where it makes sense, and never a reason to refuse somebody.
@@ -35,26 +35,6 @@ impl Work<'_> {
         }
         self.batch.contacts.push(patch);
         Ok(())
-    }
-
-    /// What names this message's contact.
-    fn patch(&self) -> ContactPatch {
-        let mut patch = ContactPatch::default();
-        match &self.message.user_id {
-            Some(_) => match identity::known(self.mapper, self.message.user_id.as_deref().unwrap_or_default()) {
-                Ok(ContactKey::Email(email)) => patch.email = Some(email),
-                _ => patch.external_id.clone_from(&self.message.user_id),
-            },
-            None => {
-                if let ContactKey::Email(email) = &self.contact {
-                    patch.email = Some(email.clone());
-                }
-            }
-        }
-        if let Some(id) = &self.message.anonymous_id {
-            identity::note_anonymous(&mut patch, id);
-        }
-        patch
     }
 
     fn read_traits(&self, traits: &Map<String, Json>, path: &str, patch: &mut ContactPatch) -> Result<()> {
@@ -83,7 +63,8 @@ impl Work<'_> {
             "last_name" => put(&mut patch.last_name, short(TEXT_LEN_MAX)?),
             "name" => {
                 let Some(whole) = short(TEXT_LEN_MAX)? else { return Ok(()) };
-                let (first, last) = whole.split_once(' ').map_or((whole.as_str(), None), |(f, l)| (f, Some(l)));
+                let (first, last) =
+                    whole.split_once(' ').map_or((whole.as_str(), None), |(f, l)| (f, Some(l)));
                 patch.first_name.get_or_insert_with(|| first.to_owned());
                 if let Some(last) = last {
                     patch.last_name.get_or_insert_with(|| last.trim().to_owned());
@@ -212,7 +193,7 @@ impl Work<'_> {
         if let Some(source) = source {
             check_text(source, "properties.source", ID_LEN_MAX)?;
         }
-        let mut patch = self.patch();
+        let mut patch = identity::patch(&self.contact);
         // Somebody who asks for mail gives the address with it.
         if let Some(email) = properties.get("email").and_then(Json::as_str) {
             patch.email =
@@ -229,7 +210,7 @@ impl Work<'_> {
         let Some(id) = self.message.group_id.clone() else {
             return Err(crate::values::missing("groupId"));
         };
-        let mut patch = self.patch();
+        let mut patch = identity::patch(&self.contact);
         match self.mapper.rules.groups {
             Groups::Ignore => return Ok(()),
             Groups::Lists => {
@@ -256,9 +237,10 @@ impl Work<'_> {
             return Err(crate::values::missing("userId"));
         }
         super::check_id("previousId", &previous)?;
-        let mut patch = self.patch();
-        identity::note_anonymous(&mut patch, &previous);
-        identity::note_former(&mut patch, &previous);
+        let mut patch = identity::patch(&self.contact);
+        // It may be what a browser called itself, or an id that the shop gave before.
+        patch.anonymous_ids.push(previous.clone());
+        patch.former_ids.push(previous);
         self.batch.contacts.push(patch);
         Ok(())
     }
@@ -322,9 +304,12 @@ fn keep(name: &str, value: &Json, path: &str, patch: &mut ContactPatch, depth: u
         Json::Array(items) => {
             let texts: Option<Vec<String>> = items.iter().map(scalar).collect();
             let Some(mut texts) = texts else {
-                return Err(Problem::new("trait.type", "a list of a trait holds texts, numbers, true and false")
-                    .field(path)
-                    .cure("send it as separate traits"));
+                return Err(Problem::new(
+                    "trait.type",
+                    "a list of a trait holds texts, numbers, true and false",
+                )
+                .field(path)
+                .cure("send it as separate traits"));
             };
             texts.sort_unstable();
             texts.dedup();
@@ -337,13 +322,21 @@ fn keep(name: &str, value: &Json, path: &str, patch: &mut ContactPatch, depth: u
                     .cure(format!("nest at most {TRAIT_DEPTH_MAX} levels")));
             }
             for (inner, value) in map {
-                keep(&format!("{name}_{}", snake(inner)), value, &format!("{path}.{inner}"), patch, depth - 1)?;
+                keep(
+                    &format!("{name}_{}", snake(inner)),
+                    value,
+                    &format!("{path}.{inner}"),
+                    patch,
+                    depth - 1,
+                )?;
             }
             return Ok(());
         }
     };
     if name.is_empty() || name.len() > ID_LEN_MAX || name.chars().any(char::is_control) {
-        return Err(Problem::new("trait.name", "the name of a trait is empty or too long").field(path).value(name));
+        return Err(Problem::new("trait.name", "the name of a trait is empty or too long")
+            .field(path)
+            .value(name));
     }
     patch.fields.insert(name.to_owned(), value);
     Ok(())

@@ -83,9 +83,9 @@ impl<'a> Props<'a> {
     pub(super) fn quantity(&self, names: &[&str]) -> Result<Option<i64>> {
         let Some((value, field)) = self.first(names) else { return Ok(None) };
         let number = match value {
-            Value::Number(number) => number
-                .as_i64()
-                .or_else(|| number.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64)),
+            Value::Number(number) => number.as_i64().or_else(|| {
+                number.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64)
+            }),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };

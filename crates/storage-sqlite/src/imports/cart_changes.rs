@@ -83,7 +83,8 @@ impl Work<'_> {
             CartStep::Set(_) => {
                 let known = std::mem::take(&mut cart.lines);
                 for line in given {
-                    let price = known.iter().find(|old| old.product == line.product).map(|old| old.unit_price);
+                    let price =
+                        known.iter().find(|old| old.product == line.product).map(|old| old.unit_price);
                     self.add_line(&mut cart.lines, line, price)?;
                 }
             }
@@ -137,7 +138,14 @@ impl Work<'_> {
                 let no = take_numbers(self.connection, "order", 1)?;
                 let external_id = id.unwrap_or_else(|| format!("{AUTO}{no}"));
                 let updated_at = Timestamp::MIN;
-                Ok(Some(Open { external_id, owner: None, no, updated_at, recovery_url: None, lines: Vec::new() }))
+                Ok(Some(Open {
+                    external_id,
+                    owner: None,
+                    no,
+                    updated_at,
+                    recovery_url: None,
+                    lines: Vec::new(),
+                }))
             }
         }
     }

@@ -97,7 +97,8 @@ async fn again<S: Storage>(app: &App<S>, Refused { message, .. }: Refused) -> Ap
     let length = message.body.len();
     let room = app.track.queue.room(length)?;
     let messages = std::iter::once(0..length).collect();
-    let job = Job::new(message.body.into(), messages, arrival, mapper, message.key, app.config.track.event_max);
+    let job =
+        Job::new(message.body.into(), messages, arrival, mapper, message.key, app.config.track.event_max);
     let refused = app.track.queue.commit(job.again(), room).await?;
     Ok(refused.into_iter().next().map(|(_, problem)| problem))
 }
