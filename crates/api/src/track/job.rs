@@ -149,5 +149,5 @@ impl Job {
 pub(super) struct Waiting {
     pub(super) job: Job,
     pub(super) answer: oneshot::Sender<Result<Refused, StoreError>>,
-    pub(super) _room: Room,
+    pub(super) room: Room,
 }

@@ -22,7 +22,8 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{HeaderValue, Method, header},
+    http::{HeaderValue, Method, StatusCode, header},
+    routing::options,
 };
 use model::Clock;
 use storage::Storage;
@@ -61,8 +62,16 @@ impl<S: Storage> State<S> {
 pub fn section<S: Storage>(config: &Config) -> Section<S> {
     let cors = cors(config);
     let public = operations!(Section::new("tracking"), S; batch, call, metrics);
-    let public = public.map_router(|router: Router<App<S>>| router.layer(cors));
+    let public = public.map_router(|router: Router<App<S>>| preflights(router).layer(cors));
     public.with(refused::section())
+}
+
+/// What browsers ask before they send: the layer around answers it, when there is a route.
+fn preflights<S: Storage>(router: Router<App<S>>) -> Router<App<S>> {
+    let answer = || std::future::ready(StatusCode::NO_CONTENT);
+    ["/v1/batch", "/v1/{call}", "/v1/m"]
+        .into_iter()
+        .fold(router, |router, path| router.route(path, options(answer)))
 }
 
 /// Browsers may send from the shops' pages: from anywhere, unless the server is told which origins there are.

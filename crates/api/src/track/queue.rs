@@ -75,7 +75,7 @@ impl Queue {
             let problem = Problem::new("server.stopping", "the server stops").cure("send it again");
             ApiError::retry(StatusCode::SERVICE_UNAVAILABLE, problem, 1)
         };
-        self.jobs.send(Waiting { job, answer, _room: room }).map_err(|_| gone())?;
+        self.jobs.send(Waiting { job, answer, room }).map_err(|_| gone())?;
         Ok(answered.await.map_err(|_| gone())??)
     }
 }
@@ -120,13 +120,15 @@ impl<S: Storage> Committer<S> {
             self.bell.notify_one();
             self.keep_refused(&together).await;
         }
-        for waiting in together {
-            let answer = match &failed {
-                None => Ok(waiting.job.refused),
+        for Waiting { job, answer, room } in together {
+            // Who hears the answer finds the room that the request took.
+            drop(room);
+            let said = match &failed {
+                None => Ok(job.refused),
                 Some(error) => Err(error.clone()),
             };
             // Who asked may have gone; what is committed stays committed.
-            drop(waiting.answer.send(answer));
+            drop(answer.send(said));
         }
     }
 

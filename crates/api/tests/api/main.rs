@@ -3,3 +3,4 @@
 mod access;
 mod openapi;
 mod support;
+mod track;

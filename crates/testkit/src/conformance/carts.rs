@@ -5,7 +5,8 @@ use model::{Amount, Cart, ContactId, Currency, Problem, Timestamp, event::kind};
 use storage::{
     contacts::IdentifierKind,
     imports::{
-        CartChange, CartStep, ContactKey, ImportBatch, ImportEvent, ImportLine, ImportOutcome, ProductPatch, Tally,
+        CartChange, CartStep, ContactKey, ImportBatch, ImportEvent, ImportLine, ImportOutcome, ProductPatch,
+        Tally,
     },
     orders::CartChoice,
     refused::{NewRefused, REFUSED_MAX, RefusedStore},
@@ -125,7 +126,11 @@ pub async fn carts_are_changed_line_by_line(db: &impl Tracked) {
         change(batch, of(5), Do::Set, &[("mug", 9, 9)]);
     })
     .await;
-    assert_eq!(cart_of(db, "a").await.unwrap().1, [line("cup", 2, 3)], "the older whole cart changes nothing");
+    assert_eq!(
+        cart_of(db, "a").await.unwrap().1,
+        [line("cup", 2, 3)],
+        "the older whole cart changes nothing"
+    );
 
     bring(db, |batch| {
         order(batch, "o", "a", dated(7), &[("cup", 2, 3)]);
