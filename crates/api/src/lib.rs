@@ -33,7 +33,7 @@ use storage::Storage;
 /// Everything that the server answers.
 #[must_use]
 pub fn router<S: Storage>(app: App<S>) -> Router {
-    let sections = sections::<S>();
+    let sections = sections::<S>(&app.config);
     let document = section::document(&sections);
     let mut router = Router::new();
     for section in sections {
@@ -45,12 +45,12 @@ pub fn router<S: Storage>(app: App<S>) -> Router {
 /// The OpenAPI 3.1 document of everything that the server answers.
 #[must_use]
 pub fn openapi<S: Storage>() -> utoipa::openapi::OpenApi {
-    section::document(&sections::<S>())
+    section::document(&sections::<S>(&Config::default()))
 }
 
-fn sections<S: Storage>() -> Vec<section::Section<S>> {
+fn sections<S: Storage>(config: &Config) -> Vec<section::Section<S>> {
     vec![
-        track::section(),
+        track::section(&config.track),
         access::section(),
         admin::section(),
         links::section(),

@@ -174,7 +174,7 @@ fn email_status(text: &str) -> Result<AddressStatus> {
 }
 
 /// `fr`, `fr-FR`, `zh-Hant-TW`; an underscore becomes a dash.
-fn parse_locale(text: &str) -> Result<String> {
+pub(crate) fn parse_locale(text: &str) -> Result<String> {
     let locale = text.replace('_', "-");
     let mut parts = locale.split('-');
     let language = parts.next().unwrap_or_default();
@@ -189,7 +189,7 @@ fn parse_locale(text: &str) -> Result<String> {
         .cure("write it as in fr or fr-FR"))
 }
 
-fn consent_state(text: &str) -> Result<ConsentState> {
+pub(crate) fn consent_state(text: &str) -> Result<ConsentState> {
     match text.to_ascii_lowercase().replace(['-', ' '], "_").as_str() {
         "true" | "1" | "yes" | "y" | "t" | "oui" | "subscribed" | "opted_in" => Ok(ConsentState::Subscribed),
         "false" | "0" | "no" | "n" | "f" | "non" | "unsubscribed" | "opted_out" => {

@@ -17,6 +17,7 @@ pub mod row;
 pub mod rows;
 pub mod run;
 pub mod seen;
+pub mod segment_http;
 pub mod source;
 pub mod survey;
 pub mod values;

@@ -59,6 +59,7 @@ impl ProductReader {
             priority: values.integer(slot("priority"), "priority")?,
             published_at: values.time(slot("published_at"), "published_at")?,
             related: values.list(slot("related"), "related")?,
+            only_missing: false,
         })
     }
 }

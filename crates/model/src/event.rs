@@ -43,6 +43,10 @@ pub mod kind {
     pub const PRODUCT_ADDED: &str = "Product Added";
     /// A product was taken out of a cart.
     pub const PRODUCT_REMOVED: &str = "Product Removed";
+    /// A screen of an app was viewed.
+    pub const SCREEN_VIEWED: &str = "Screen Viewed";
+    /// The contact agreed to be written to; property `purpose`.
+    pub const SUBSCRIBED: &str = "Subscribed";
     /// Somebody logged in.
     pub const SIGNED_IN: &str = "Signed In";
     /// Somebody made an account.
@@ -57,6 +61,8 @@ pub mod kind {
     pub const CHECKOUT_STARTED: &str = "Checkout Started";
     /// An order was completed. Orders are kept as orders; conditions see them under this kind too.
     pub const ORDER_COMPLETED: &str = "Order Completed";
+    /// What was ordered was changed after the order was completed.
+    pub const ORDER_UPDATED: &str = "Order Updated";
     /// An order was refunded, wholly or in part.
     pub const ORDER_REFUNDED: &str = "Order Refunded";
     /// An order was cancelled.
@@ -125,6 +131,8 @@ pub mod kind {
     /// All of the above, for suggestions.
     pub const KNOWN: &[&str] = &[
         PAGE_VIEWED,
+        SCREEN_VIEWED,
+        SUBSCRIBED,
         PRODUCT_VIEWED,
         PRODUCT_ADDED,
         PRODUCT_REMOVED,
@@ -135,6 +143,7 @@ pub mod kind {
         CART_VIEWED,
         CHECKOUT_STARTED,
         ORDER_COMPLETED,
+        ORDER_UPDATED,
         ORDER_REFUNDED,
         ORDER_CANCELLED,
         CART_UPDATED,

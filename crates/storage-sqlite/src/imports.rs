@@ -1,10 +1,12 @@
 //! See `storage::imports`.
 
+mod cart_changes;
 mod contacts;
 mod coupons;
 mod currency;
 mod identity;
 mod live;
+mod order_updates;
 mod orders;
 mod products;
 mod refunds;
@@ -79,6 +81,8 @@ fn run(
 ) -> Result<(ImportOutcome, Named)> {
     let (contacts, products) = (std::mem::take(&mut batch.contacts), std::mem::take(&mut batch.products));
     let (orders, refunds) = (std::mem::take(&mut batch.orders), std::mem::take(&mut batch.refunds));
+    let order_updates = std::mem::take(&mut batch.order_updates);
+    let cart_changes = std::mem::take(&mut batch.cart_changes);
     let (carts, events) = (std::mem::take(&mut batch.carts), std::mem::take(&mut batch.events));
     let mut work = Work {
         connection,
@@ -101,8 +105,10 @@ fn run(
     work.take_contacts(contacts)?;
     work.take_products(products)?;
     work.take_orders(orders)?;
+    work.take_order_updates(order_updates)?;
     work.take_refunds(refunds)?;
     work.take_carts(carts)?;
+    work.take_cart_changes(cart_changes)?;
     work.take_events(events)?;
     if work.queue.is_none() {
         // No input tells the engine of it, so what it keeps of these histories is built again when it is needed.
@@ -163,9 +169,9 @@ impl Work<'_> {
         let tally = match kind {
             ItemKind::Contact => &mut self.outcome.contacts,
             ItemKind::Product => &mut self.outcome.products,
-            ItemKind::Order => &mut self.outcome.orders,
+            ItemKind::Order | ItemKind::OrderUpdate => &mut self.outcome.orders,
             ItemKind::Refund => &mut self.outcome.refunds,
-            ItemKind::Cart => &mut self.outcome.carts,
+            ItemKind::Cart | ItemKind::CartChange => &mut self.outcome.carts,
             ItemKind::Event => &mut self.outcome.events,
         };
         if problem.is_error() {

@@ -135,6 +135,9 @@ pub struct ProductPatch {
     pub published_at: Option<Timestamp>,
     /// Explicitly related products, by the shop's own ids.
     pub related: Option<Vec<String>>,
+    /// What is stored stays, and only what is missing is taken (a newer price counts all the same): for senders who are not
+    /// to be believed over the shop's own catalogue. A name that is only the id counts as missing.
+    pub only_missing: bool,
 }
 
 /// A product named in a batch: its place in [`ImportBatch::codes`]. Made by [`ImportBatch::code`].
@@ -179,7 +182,8 @@ pub struct ImportOrder {
     pub currency: Currency,
     /// Whether it counts.
     pub status: OrderStatus,
-    /// The shop's id of the cart that it came from; the order's own id when none is given.
+    /// The shop's id of the cart that it came from; the contact's current cart ([`CartChange::cart_id`]) when none is given
+    /// and the order happens now, else the order's own id.
     pub cart_id: Option<String>,
     /// Codes of coupons that it used: they are marked as redeemed, and the contact has the event `Coupon Redeemed`.
     pub coupons: Vec<String>,
@@ -232,6 +236,52 @@ pub struct ImportCart {
     pub lines: Vec<ImportLine>,
 }
 
+/// What a cart change does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CartStep {
+    /// The whole cart as it stands now. One that is older than what is stored changes nothing.
+    Set(Vec<ImportLine>),
+    /// So many more of these, at this price from now on; the price that is known where it is 0.
+    Add(Vec<ImportLine>),
+    /// So many less of these; a product of which none is left goes.
+    Remove(Vec<ImportLine>),
+}
+
+impl CartStep {
+    /// Its lines.
+    #[must_use]
+    pub fn lines(&self) -> &[ImportLine] {
+        let (Self::Set(lines) | Self::Add(lines) | Self::Remove(lines)) = self;
+        lines
+    }
+
+    fn lines_mut(&mut self) -> &mut Vec<ImportLine> {
+        let (Self::Set(lines) | Self::Add(lines) | Self::Remove(lines)) = self;
+        lines
+    }
+}
+
+/// A change of a cart, applied to the cart as it stands, in the same transaction. One whose message is known, or whose
+/// cart was bought, changes nothing. Additions and removals count whatever their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CartChange {
+    /// The shop's own id of the cart. None for the contact's current cart: the open one that has no id of the shop's, which
+    /// is made when there is none and called `auto-` and a number. An order that happens now and names no cart buys it.
+    pub cart_id: Option<String>,
+    /// Whose; made when not known yet.
+    pub contact: ContactKey,
+    /// When.
+    pub at: Timestamp,
+    /// Currency, as in [`ImportOrder::currency`].
+    pub currency: Currency,
+    /// Where to go on with it; what is stored stays when none is given.
+    pub recovery_url: Option<String>,
+    /// The sender's id of the event that it comes from.
+    pub message_id: Option<String>,
+    /// What changes.
+    pub step: CartStep,
+}
+
 /// An event as a file has it. A known one (by its message id) is left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportEvent {
@@ -262,7 +312,8 @@ pub struct Checkpoint {
     pub state: serde_json::Value,
 }
 
-/// What is committed at once: contacts, then products, orders, refunds, carts, events, each in their order.
+/// What is committed at once: contacts, then products, orders, order updates, refunds, carts, cart changes, events, each
+/// in their order.
 #[derive(Clone, Debug, Default)]
 pub struct ImportBatch {
     /// Arrival time of everything in it.
@@ -273,10 +324,15 @@ pub struct ImportBatch {
     pub products: Vec<ProductPatch>,
     /// Orders.
     pub orders: Vec<ImportOrder>,
+    /// Orders that replace what is stored: the total and what was bought of one that counts. One that is not known is an
+    /// order like others. What came back stays taken off.
+    pub order_updates: Vec<ImportOrder>,
     /// Refunds and cancellations.
     pub refunds: Vec<ImportRefund>,
     /// Open carts.
     pub carts: Vec<ImportCart>,
+    /// Changes of carts.
+    pub cart_changes: Vec<CartChange>,
     /// Events.
     pub events: Vec<ImportEvent>,
     /// Whether it happens now: then everything new in it also becomes an input of the living engine
@@ -292,6 +348,7 @@ pub struct ImportBatch {
     ///   `price`), `coupons`, `refunded`; one that arrives cancelled or paid back: `Order Cancelled`, `Order Refunded`.
     ///   When its cart was another contact's, that contact hears of it too, with `paid_by_other: true`. A code of ours
     ///   that it used for the first time: `Coupon Redeemed` with `set`, `code`, `order_id`;
+    /// * order updates that change something: `Order Updated`, as `Order Completed`;
     /// * refunds and cancellations: `Order Refunded`, `Order Cancelled` with `order_id`, `cart_id`, `total`, `currency`,
     ///   `amount` (now), `refunded` (in all), `products` (what came back), `refund_id`;
     /// * carts: `Cart Updated` with `cart_id`, `total`, `currency`, `recovery_url`, `item_count`, `products`; a cart that
@@ -332,14 +389,52 @@ impl ImportBatch {
         &self.codes
     }
 
+    /// How many items of a kind it holds.
+    #[must_use]
+    pub fn count(&self, kind: ItemKind) -> usize {
+        match kind {
+            ItemKind::Contact => self.contacts.len(),
+            ItemKind::Product => self.products.len(),
+            ItemKind::Order => self.orders.len(),
+            ItemKind::OrderUpdate => self.order_updates.len(),
+            ItemKind::Refund => self.refunds.len(),
+            ItemKind::Cart => self.carts.len(),
+            ItemKind::CartChange => self.cart_changes.len(),
+            ItemKind::Event => self.events.len(),
+        }
+    }
+
+    /// Puts what another batch holds behind what this one holds; the other's instant, liveness and checkpoint are left
+    /// out.
+    pub fn append(&mut self, mut other: Self) {
+        let codes: Vec<Code> = other.codes.iter().map(|name| self.code(name)).collect();
+        let orders = other.orders.iter_mut().chain(&mut other.order_updates).map(|order| &mut order.lines);
+        let refunds = other.refunds.iter_mut().map(|refund| &mut refund.lines);
+        let carts = other.carts.iter_mut().map(|cart| &mut cart.lines);
+        let changes = other.cart_changes.iter_mut().map(|change| change.step.lines_mut());
+        for line in orders.chain(refunds).chain(carts).chain(changes).flatten() {
+            line.product = codes[line.product.index()];
+        }
+        self.contacts.append(&mut other.contacts);
+        self.products.append(&mut other.products);
+        self.orders.append(&mut other.orders);
+        self.order_updates.append(&mut other.order_updates);
+        self.refunds.append(&mut other.refunds);
+        self.carts.append(&mut other.carts);
+        self.cart_changes.append(&mut other.cart_changes);
+        self.events.append(&mut other.events);
+    }
+
     /// Whether it holds nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.contacts.is_empty()
             && self.products.is_empty()
             && self.orders.is_empty()
+            && self.order_updates.is_empty()
             && self.refunds.is_empty()
             && self.carts.is_empty()
+            && self.cart_changes.is_empty()
             && self.events.is_empty()
             && self.checkpoint.is_none()
     }
@@ -376,12 +471,30 @@ pub enum ItemKind {
     Product,
     /// [`ImportBatch::orders`].
     Order,
+    /// [`ImportBatch::order_updates`].
+    OrderUpdate,
     /// [`ImportBatch::refunds`].
     Refund,
     /// [`ImportBatch::carts`].
     Cart,
+    /// [`ImportBatch::cart_changes`].
+    CartChange,
     /// [`ImportBatch::events`].
     Event,
+}
+
+impl ItemKind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Contact,
+        Self::Product,
+        Self::Order,
+        Self::OrderUpdate,
+        Self::Refund,
+        Self::Cart,
+        Self::CartChange,
+        Self::Event,
+    ];
 }
 
 /// An item that was refused; everything else of the batch was taken.
@@ -402,11 +515,11 @@ pub struct ImportOutcome {
     pub contacts: Tally,
     /// Products given. Those made because a line named them count as new, too.
     pub products: Tally,
-    /// Orders.
+    /// Orders and their updates.
     pub orders: Tally,
     /// Refunds.
     pub refunds: Tally,
-    /// Carts.
+    /// Carts and their changes.
     pub carts: Tally,
     /// Events.
     pub events: Tally,

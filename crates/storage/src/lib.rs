@@ -25,6 +25,7 @@ pub mod orders;
 pub mod outbox;
 pub mod people;
 pub mod post;
+pub mod refused;
 pub mod relations;
 pub mod rfm;
 pub mod segments;
@@ -86,6 +87,7 @@ pub trait Storage:
     + browse::BrowseStore
     + upkeep::UpkeepStore
     + desk::DeskStore
+    + refused::RefusedStore
     + Clone
     + Send
     + Sync
@@ -119,6 +121,7 @@ impl<T> Storage for T where
         + browse::BrowseStore
         + upkeep::UpkeepStore
         + desk::DeskStore
+        + refused::RefusedStore
         + Clone
         + Send
         + Sync

@@ -2,6 +2,7 @@
 //! [`conformance!`](macro@crate::conformance) with a function that makes an empty database.
 
 mod base;
+mod carts;
 mod coupons;
 mod journeys;
 mod live;
@@ -12,6 +13,7 @@ mod relations;
 mod rules;
 
 pub use base::*;
+pub use carts::*;
 pub use coupons::*;
 pub use journeys::*;
 pub use live::*;
@@ -96,6 +98,13 @@ macro_rules! conformance {
             people_are_joined_by_what_names_both
             people_merge_everything
             people_merges_follow_each_other
+            carts_are_changed_line_by_line
+            cart_changes_are_known_by_their_message
+            carts_without_an_id_are_the_contacts_current_one
+            carts_are_not_endless
+            orders_are_updated
+            products_are_filled_where_they_have_gaps
+            refused_messages_are_kept_within_bounds
         );
     };
     (@each $make:expr; $($name:ident)*) => {

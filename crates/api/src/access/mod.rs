@@ -30,6 +30,7 @@ pub mod users;
 pub use account::{Account, CSRF_HEADER, SignedIn};
 pub use principal::{Editor, Owner, Principal, Role, Tracker, Viewer};
 pub use stranger::Stranger;
+pub(crate) use principal::{key_of, unauthorized};
 
 use std::net::IpAddr;
 

@@ -86,7 +86,7 @@ pub struct Tracker {
 
 /// The key of a request: `Authorization: Bearer KEY`, or the user name of basic authorization, as Segment's libraries
 /// send it.
-fn key_of(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn key_of(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -189,8 +189,6 @@ impl<S: Storage> FromRequestParts<App<S>> for Tracker {
 
     async fn from_request_parts(parts: &mut Parts, app: &App<S>) -> Result<Self, ApiError> {
         let text = key_of(&parts.headers).ok_or_else(unauthorized)?;
-        let client = client::address(&parts.extensions, &parts.headers, &app.config.access.trusted_proxies);
-        let key = find_key(app, &text, client).await?;
-        Ok(Self { key: key.id })
+        app.track.keys.tracker(&text, app.now()).await
     }
 }

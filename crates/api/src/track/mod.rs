@@ -1,32 +1,90 @@
-//! Tracking: Segment's HTTP protocol.
+//! Tracking: Segment's HTTP protocol. A request is read and mapped by itself, waits in a bounded queue, is committed
+//! together with whatever else waits, and is answered after that. docs/tracking.md says it for those who send.
 
-use std::{marker::PhantomData, sync::Arc};
+mod answer;
+mod batch;
+mod body;
+mod call;
+pub mod config;
+mod desk;
+mod envelope;
+mod job;
+mod keys;
+mod metrics;
+mod queue;
+mod rate;
+mod receive;
+mod refused;
 
+pub use config::Config;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::{HeaderValue, Method, StatusCode, header},
+    routing::options,
+};
 use model::Clock;
 use storage::Storage;
 use tokio::sync::Notify;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::section::Section;
-
-/// What tracking is told at the start.
-#[derive(Clone, Debug, Default)]
-pub struct Config {}
+use crate::{App, operations, section::Section};
 
 /// What tracking keeps in memory.
 pub struct State<S> {
-    _store: PhantomData<S>,
+    /// Requests that wait for their commit.
+    pub(crate) queue: queue::Queue,
+    /// What the workspace has chosen, as of a moment ago.
+    pub(crate) desk: desk::Desk<S>,
+    /// Keys that were seen a moment ago.
+    pub(crate) keys: keys::Keys<S>,
+    /// How fast each key sends.
+    pub(crate) rates: rate::Rates,
 }
 
 impl<S: Storage> State<S> {
-    /// At the start.
+    /// At the start, inside a runtime: the queue has a task of its own, which ends with it.
     #[must_use]
-    pub fn new(_store: &S, _clock: &Arc<dyn Clock>, _engine_bell: &Arc<Notify>, _config: &Config) -> Self {
-        Self { _store: PhantomData }
+    pub fn new(store: &S, clock: &Arc<dyn Clock>, engine_bell: &Arc<Notify>, config: &Config) -> Self {
+        Self {
+            queue: queue::Queue::start(store, clock, engine_bell, config),
+            desk: desk::Desk::new(store.clone()),
+            keys: keys::Keys::new(store.clone()),
+            rates: rate::Rates::new(config.events_per_second),
+        }
     }
 }
 
-/// Its operations.
+/// Its operations: those that shops' pages call from any origin, and what was refused, for editors.
 #[must_use]
-pub fn section<S: Storage>() -> Section<S> {
-    Section::new("tracking")
+pub fn section<S: Storage>(config: &Config) -> Section<S> {
+    let cors = cors(config);
+    let public = operations!(Section::new("tracking"), S; batch, call, metrics);
+    let public = public.map_router(|router: Router<App<S>>| preflights(router).layer(cors));
+    public.with(refused::section())
+}
+
+/// What browsers ask before they send: the layer around answers it, when there is a route.
+fn preflights<S: Storage>(router: Router<App<S>>) -> Router<App<S>> {
+    let answer = || std::future::ready(StatusCode::NO_CONTENT);
+    ["/v1/batch", "/v1/{call}", "/v1/m"]
+        .into_iter()
+        .fold(router, |router, path| router.route(path, options(answer)))
+}
+
+/// Browsers may send from the shops' pages: from anywhere, unless the server is told which origins there are.
+fn cors(config: &Config) -> CorsLayer {
+    let origins = match &config.origins {
+        None => AllowOrigin::any(),
+        Some(origins) => {
+            AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+        }
+    };
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::CONTENT_ENCODING])
+        .max_age(std::time::Duration::from_secs(24 * 60 * 60))
 }

@@ -4,3 +4,4 @@ mod access;
 mod data;
 mod openapi;
 mod support;
+mod track;

@@ -20,7 +20,7 @@ use crate::live::{InputRow, Queue, properties_text};
 const PAID_BY_OTHER: &str = "paid_by_other";
 
 /// An amount as events hold it: whole units without a point.
-fn amount(amount: Amount) -> Value {
+pub(super) fn amount(amount: Amount) -> Value {
     if amount.0 % Amount::SCALE == 0 { json!(amount.0 / Amount::SCALE) } else { json!(amount.to_f64()) }
 }
 
@@ -97,6 +97,25 @@ impl Work<'_> {
             self.happened(after.id, consent.at, kind::UNSUBSCRIBED, &purpose)?;
         }
         Ok(())
+    }
+
+    /// An order was changed to this.
+    pub(super) fn order_updated(
+        &mut self,
+        contact: ContactId,
+        order: &ImportOrder,
+        currency: &str,
+    ) -> Result<()> {
+        if self.queue.is_none() || contact.0 == 0 {
+            return Ok(());
+        }
+        let properties = json!({
+            "order_id": order.external_id,
+            "total": amount(self.money.convert(order.total)),
+            "currency": currency,
+            "products": self.products_of(&order.lines),
+        });
+        self.happened(contact, order.at, kind::ORDER_UPDATED, &properties)
     }
 
     /// An order came in that was not known. `cart_of` is who owned its cart.

@@ -22,7 +22,7 @@ use crate::{
 /// The greatest total of an order and of a line: a milliard units. Sums of a million such orders still fit.
 const TOTAL_MAX: Amount = Amount::units(1_000_000_000);
 /// The greatest quantity of a line.
-const QUANTITY_MAX: i64 = 1_000_000_000;
+pub(super) const QUANTITY_MAX: i64 = 1_000_000_000;
 
 /// Where an order is.
 #[derive(Clone, Copy)]
@@ -76,7 +76,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn insert_order(
+    pub(super) fn insert_order(
         &mut self,
         no: i64,
         mut order: ImportOrder,
@@ -88,6 +88,9 @@ impl Work<'_> {
             Some(key) => self.contact_named(key, order.at)?,
             None => ContactId(0),
         };
+        if order.cart_id.is_none() && self.queue.is_some() {
+            order.cart_id = self.current_cart(contact, order.at)?;
+        }
         let (total, refunded) = (self.money.convert(order.total).0, self.money.convert(order.refunded).0);
         let counts = order.status == OrderStatus::Completed && (refunded == 0 || refunded < total);
         let cart_id = order.cart_id.clone().filter(|cart| *cart != order.external_id);
@@ -278,7 +281,7 @@ impl Work<'_> {
     }
 
     /// Adds an order's lines to the figures of its day, or takes them off.
-    fn count_lines(&mut self, at: Timestamp, lines: &[Line], sign: i64) {
+    pub(super) fn count_lines(&mut self, at: Timestamp, lines: &[Line], sign: i64) {
         let day = at.day_utc();
         // Few lines: looking back is quicker than a set.
         let mut seen = BTreeSet::new();
@@ -308,7 +311,7 @@ impl Work<'_> {
     }
 }
 
-fn check(order: &ImportOrder) -> std::result::Result<(), Problem> {
+pub(super) fn check(order: &ImportOrder) -> std::result::Result<(), Problem> {
     check_id("order_id", &order.external_id)?;
     if let Some(cart) = &order.cart_id {
         check_id("cart_id", cart)?;
@@ -392,7 +395,7 @@ impl TotalsDeltas {
         self.again.insert(winner);
     }
 
-    fn spent(&mut self, contact: ContactId, change: i64) {
+    pub(super) fn spent(&mut self, contact: ContactId, change: i64) {
         let entry = self.changes.entry(contact).or_insert((i64::MAX, i64::MIN, 0, 0));
         entry.3 = entry.3.saturating_add(change);
     }

@@ -112,8 +112,28 @@ impl Work<'_> {
     }
 }
 
+/// Takes out of a patch what the product has already, but for the price.
+fn leave_known(product: &Product, patch: &mut ProductPatch) {
+    patch.name.take_if(|_| product.name != product.external_id);
+    patch.url.take_if(|_| product.url.is_some());
+    patch.image_url.take_if(|_| product.image_url.is_some());
+    patch.description.take_if(|_| product.description.is_some());
+    patch.brand.take_if(|_| product.brand.is_some());
+    patch.categories.take_if(|_| !product.categories.is_empty());
+    patch.tags.take_if(|_| !product.tags.is_empty());
+    patch.related.take_if(|_| !product.related.is_empty());
+    patch.original_price.take_if(|_| product.original_price.is_some());
+    patch.stock.take_if(|_| product.stock.is_some());
+    patch.rating.take_if(|_| product.rating.is_some());
+    patch.published_at.take_if(|_| product.published_at.is_some());
+    (patch.out_of_stock, patch.blacklisted, patch.service, patch.priority) = (None, None, None, None);
+}
+
 /// What is given overwrites, what is absent stays; an older price does not replace a later one.
-fn apply(product: &mut Product, price_at: &mut Timestamp, patch: ProductPatch) {
+fn apply(product: &mut Product, price_at: &mut Timestamp, mut patch: ProductPatch) {
+    if patch.only_missing {
+        leave_known(product, &mut patch);
+    }
     if let Some(price) = patch.unit_price
         && patch.price_at.is_none_or(|at| at >= *price_at)
     {

@@ -140,7 +140,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn is_known_message(&self, message_id: &str) -> Result<bool> {
+    pub(super) fn is_known_message(&self, message_id: &str) -> Result<bool> {
         let known: Option<i64> = self
             .connection
             .prepare_cached("SELECT event_no FROM message_ids WHERE message_id = ?1")
