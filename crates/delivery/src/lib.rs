@@ -9,6 +9,7 @@ pub mod links;
 pub mod mailbox;
 pub mod mime;
 pub mod pace;
+pub mod post;
 pub mod prepare;
 pub mod smtp;
 pub mod transport;

@@ -166,6 +166,26 @@ impl Links {
         self.base.starts_with("https://")
     }
 
+    /// Signs other things than links with the same keys. What is signed begins with a word, as no link does.
+    pub(crate) fn sign(&self, said: &[u8]) -> [u8; TAG_LEN] {
+        let mut mac = mac(&self.keys.0[0]);
+        mac.update(said);
+        let mut tag = [0; TAG_LEN];
+        tag.copy_from_slice(&mac.finalize().into_bytes()[..TAG_LEN]);
+        tag
+    }
+
+    /// Whether one of the keys made this signature, or the beginning of one; in constant time.
+    pub(crate) fn verifies(&self, said: &[u8], tag: &[u8]) -> bool {
+        let mut good = false;
+        for key in &self.keys.0 {
+            let mut mac = mac(key);
+            mac.update(said);
+            good |= mac.verify_truncated_left(tag).is_ok();
+        }
+        good
+    }
+
     /// The address of a link.
     #[must_use]
     pub fn url(&self, link: &Link) -> String {

@@ -24,6 +24,7 @@ use crate::{
     links::{Links, MessageLinks},
     mailbox::Mailbox,
     mime,
+    post::token,
     transport::{Mail, Unsent},
 };
 
@@ -226,6 +227,7 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
         let campaign = format!("{}/{}", message.send.journey, message.send.node);
         let unsubscribe =
             mime::Unsubscribe { url: &links.unsubscribe, mailto: self.sender.unsubscribe_mailto.as_deref() };
+        let token = token::of(&self.sender.links, message.id);
         let envelope = mime::Envelope {
             from: &self.sender.from,
             reply_to: self.sender.reply_to.as_ref(),
@@ -237,6 +239,7 @@ impl<S: OutboxStore + ContactStore + SettingsStore + Send + Sync> Preparer<S> {
             unsubscribe: (!transactional).then_some(unsubscribe),
             campaign: &campaign,
             transactional,
+            token: &token,
         };
         let content =
             mime::Content { subject: &rendered.subject, html: &rendered.html, text: &rendered.text };
