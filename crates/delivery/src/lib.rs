@@ -3,7 +3,10 @@
 
 pub mod capture;
 pub mod channels;
+pub mod dkim;
+pub mod fetch;
 pub mod happenings;
+pub mod hooks;
 mod judge;
 pub mod links;
 pub mod mailbox;
