@@ -57,6 +57,12 @@ pub struct Fetcher {
     tls: Arc<ClientConfig>,
 }
 
+impl std::fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Fetcher(allow_private: {}, within {:?})", self.allow_private, self.time_max)
+    }
+}
+
 /// A call.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {

@@ -8,6 +8,7 @@ pub mod recommendations;
 pub mod rfm;
 pub mod segments;
 pub mod templates;
+pub mod webhooks;
 
 use storage::Storage;
 
@@ -25,4 +26,5 @@ pub fn section<S: Storage>() -> Section<S> {
         .with(coupons::section())
         .with(recommendations::section())
         .with(templates::section())
+        .with(webhooks::section())
 }
