@@ -124,6 +124,7 @@ fn encode(rendered: &Rendered, from: &Mailbox, i: u64) -> Result<Vec<u8>, String
         unsubscribe: Some(Unsubscribe { url: &url, mailto: None }),
         campaign: "rfm-recommendations/mail_up",
         transactional: false,
+        token: "00000000000000000000000000000000ffffffffffffffff",
     };
     mime::build(&content, &envelope).map_err(|problem| problem.to_string())
 }

@@ -3,13 +3,17 @@
 
 pub mod capture;
 pub mod channels;
+pub mod dkim;
+pub mod fetch;
 pub mod happenings;
+pub mod hooks;
 mod judge;
 pub mod links;
 pub mod machine;
 pub mod mailbox;
 pub mod mime;
 pub mod pace;
+pub mod post;
 pub mod prepare;
 mod short;
 pub mod smtp;

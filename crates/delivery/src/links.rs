@@ -214,6 +214,27 @@ impl Links {
         self.base.starts_with("https://")
     }
 
+    /// Signs other things than links with the same keys. What is signed begins with a word, as no link does.
+    pub(crate) fn sign(&self, said: &[u8]) -> [u8; TAG_LEN] {
+        let mut mac = mac(&self.keys.0[0]);
+        mac.update(said);
+        let mut tag = [0; TAG_LEN];
+        tag.copy_from_slice(&mac.finalize().into_bytes()[..TAG_LEN]);
+        tag
+    }
+
+    /// Whether one of the keys made this signature, or the beginning of one; in constant time.
+    pub(crate) fn verifies(&self, said: &[u8], tag: &[u8]) -> bool {
+        let mut good = false;
+        // All keys are tried, so that the time does not tell which one signed.
+        for key in &self.keys.0 {
+            let mut mac = mac(key);
+            mac.update(said);
+            good |= mac.verify_truncated_left(tag).is_ok();
+        }
+        good
+    }
+
     /// The address of a link.
     #[must_use]
     pub fn url(&self, link: &Link) -> String {
@@ -230,13 +251,13 @@ impl Links {
         bytes.extend_from_slice(&link.contact.0.to_be_bytes());
         bytes.extend_from_slice(&link.message.0);
         bytes.extend_from_slice(link.purpose.as_str().as_bytes());
-        self.sign(bytes)
+        self.signed(bytes)
     }
 
-    fn sign(&self, mut bytes: Vec<u8>) -> String {
-        let mut mac = mac(&self.keys.0[0]);
-        mac.update(&bytes);
-        bytes.extend_from_slice(&mac.finalize().into_bytes()[..TAG_LEN]);
+    /// What is said with its signature, as it stands in a link.
+    fn signed(&self, mut bytes: Vec<u8>) -> String {
+        let tag = self.sign(&bytes);
+        bytes.extend_from_slice(&tag);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
@@ -248,14 +269,7 @@ impl Links {
         let mut bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
         let said_len = bytes.len().checked_sub(TAG_LEN).ok_or_else(invalid)?;
         let (said, tag) = bytes.split_at(said_len);
-        let mut good = false;
-        // All keys are tried, so that the time does not tell which one signed.
-        for key in &self.keys.0 {
-            let mut mac = mac(key);
-            mac.update(said);
-            good |= mac.verify_truncated_left(tag).is_ok();
-        }
-        if !good || said.first() != Some(&VERSION) {
+        if !self.verifies(said, tag) || said.first() != Some(&VERSION) {
             return Err(invalid());
         }
         bytes.truncate(said_len);
@@ -306,7 +320,7 @@ impl Links {
         bytes.push(name.len() as u8);
         bytes.extend_from_slice(name.as_bytes());
         bytes.extend_from_slice(target.url.as_bytes());
-        Some(format!("{}/{}/{}", self.base, Target::PATH, self.sign(bytes)))
+        Some(format!("{}/{}/{}", self.base, Target::PATH, self.signed(bytes)))
     }
 
     /// Whether an address is under our public address.
@@ -374,6 +388,7 @@ impl Links {
     pub fn is_signed(&self, text: &str, signature: &str) -> bool {
         let Ok(tag) = URL_SAFE_NO_PAD.decode(signature) else { return false };
         let mut good = false;
+        // All keys are tried, so that the time does not tell which one signed.
         for key in &self.keys.0 {
             good |= address_mac(key, text).verify_truncated_left(&tag).is_ok();
         }

@@ -21,7 +21,7 @@ use model::{Problem, Timestamp};
 use sha2::{Digest, Sha256};
 use storage::outbox::MessageId;
 
-use crate::mailbox::Mailbox;
+use crate::{mailbox::Mailbox, post::token};
 
 /// The longest subject that is written, in characters; the rest is cut.
 pub const SUBJECT_LEN_MAX: usize = 500;
@@ -69,6 +69,8 @@ pub struct Envelope<'a> {
     pub campaign: &'a str,
     /// Whether the message belongs to a transaction (it then says that a program wrote it).
     pub transactional: bool,
+    /// Names the message to those who send something back: see [`crate::post::token`].
+    pub token: &'a str,
 }
 
 /// The Message-ID without its brackets: the message's id, the instant of its decision (two bases never share it) and
@@ -102,7 +104,8 @@ pub fn build(content: &Content<'_>, envelope: &Envelope<'_>) -> Result<Vec<u8>, 
         .to(address(envelope.to_name, envelope.to))
         .subject(subject)
         .date(Date::new(envelope.date.0.div_euclid(Timestamp::SECOND)))
-        .message_id(message_id);
+        .message_id(message_id)
+        .header(token::HEADER, Raw::new(one_line(envelope.token)));
     if let Some(reply_to) = envelope.reply_to {
         check_address(&reply_to.address)?;
         mail = mail.reply_to(address(&reply_to.name, &reply_to.address));
@@ -219,6 +222,7 @@ mod tests {
             unsubscribe: Some(Unsubscribe { url: "https://mail.shop.example/u/abc", mailto: None }),
             campaign: "rfm-recommendations/mail_up",
             transactional: false,
+            token: "0123456789abcdef0123456789abcdef0123456789abcdef",
         }
     }
 
@@ -247,6 +251,10 @@ mod tests {
         assert!(raw.contains("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
         assert!(raw.contains("Feedback-ID: rfm-recommendations/mail_up:::shop.example\r\n"));
         assert!(!raw.contains("Auto-Submitted"));
+        assert!(
+            raw.contains("X-Relance-Message: 0123456789abcdef0123456789abcdef0123456789abcdef\r\n"),
+            "{raw}"
+        );
         assert!(raw.contains("MIME-Version: 1.0\r\n"));
         assert_eq!(of_message_id(mail.message_id().unwrap()), Some(MessageId::derive(1, 2, 1, "mail", 1)));
     }

@@ -25,7 +25,9 @@ use crate::{
     judge::{Book, Judge, is_transactional},
     links::{Links, MessageLinks, Target},
     mailbox::Mailbox,
-    mime, short,
+    mime,
+    post::token,
+    short,
     transport::{Mail, Unsent},
 };
 
@@ -247,6 +249,7 @@ impl<S: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send
         let campaign = format!("{}/{}", message.send.journey, message.send.node);
         let unsubscribe =
             mime::Unsubscribe { url: &links.unsubscribe, mailto: self.sender.unsubscribe_mailto.as_deref() };
+        let token = token::of(&self.sender.links, message.id);
         let envelope = mime::Envelope {
             from: &self.sender.from,
             reply_to: self.sender.reply_to.as_ref(),
@@ -258,6 +261,7 @@ impl<S: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send
             unsubscribe: (!transactional && refusable).then_some(unsubscribe),
             campaign: &campaign,
             transactional,
+            token: &token,
         };
         let content =
             mime::Content { subject: &rendered.subject, html: &rendered.html, text: &rendered.text };

@@ -80,6 +80,8 @@ pub mod kind {
     pub const EMAIL_CLICKED: &str = "Email Link Clicked";
     /// Mail came back for good.
     pub const EMAIL_BOUNCED: &str = "Email Bounced";
+    /// The reader of a mail called it spam; properties `message_id`, `source`.
+    pub const EMAIL_COMPLAINED: &str = "Email Complained";
     /// The contact took back a consent; property `purpose`.
     pub const UNSUBSCRIBED: &str = "Unsubscribed";
     /// A text message was handed over.
@@ -152,6 +154,7 @@ pub mod kind {
         EMAIL_OPENED,
         EMAIL_CLICKED,
         EMAIL_BOUNCED,
+        EMAIL_COMPLAINED,
         UNSUBSCRIBED,
         SMS_SENT,
         SMS_CLICKED,

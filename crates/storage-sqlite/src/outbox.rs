@@ -16,8 +16,7 @@ use storage::{
     },
 };
 
-use self::happenings::Happenings;
-pub(crate) use self::happenings::{interaction, properties_of};
+pub(crate) use self::happenings::{Happenings, Known, interaction, known, properties_of};
 use crate::{Sqlite, pool::driver};
 
 /// Inserts messages in the caller's transaction: the journey's commit. Those whose id is known are left as they are.
@@ -325,7 +324,7 @@ fn count(connection: &Connection, filter: &MessageFilter) -> Result<Vec<MessageC
     let mut sends = SendPoints::default();
     let mut query = connection
         .prepare_cached(&format!(
-            "SELECT o.send_id, o.state, CASE WHEN o.state IN (1, 5, 6, 7) THEN o.reason END AS why, count(*)
+            "SELECT o.send_id, o.state, CASE WHEN o.state IN (1, 4, 5, 6, 7) THEN o.reason END AS why, count(*)
              FROM outbox o WHERE {FILTER} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         ))
         .map_err(driver)?;

@@ -276,7 +276,8 @@ pub struct MessageRow {
     pub attempt: u32,
     /// When it is due, or when its lease ends; when it was settled, if it was.
     pub at: Timestamp,
-    /// A stable code, of the last failure or skip.
+    /// A stable code, of the last failure or skip; of a message that was sent, how it came back: `bounce.hard`,
+    /// `bounce.soft`, `complaint`.
     pub reason: Option<String>,
     /// The words of the server or of the rule.
     pub detail: Option<String>,
@@ -289,7 +290,7 @@ pub struct MessageCount {
     pub send: Arc<SendPoint>,
     /// Where they stand.
     pub state: MessageState,
-    /// The last reason, for skipped and failed ones.
+    /// The last reason, for skipped and failed ones, and for sent ones that came back.
     pub reason: Option<String>,
     /// How many.
     pub count: u64,

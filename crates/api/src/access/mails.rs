@@ -172,6 +172,7 @@ fn build(
         unsubscribe: None,
         campaign: "user",
         transactional: true,
+        token: "",
     };
     let bytes = mime::build(&mime::Content { subject, html: &html, text: &text }, &envelope)?;
     let slug = Slug::parse("user")?;

@@ -13,6 +13,7 @@ pub mod rfm;
 pub mod segments;
 pub mod suppressions;
 pub mod templates;
+pub mod webhooks;
 
 use std::{
     collections::HashMap,
@@ -98,4 +99,5 @@ pub fn section<S: Storage>() -> Section<S> {
         .with(messages::section())
         .with(suppressions::section())
         .with(jobs::section())
+        .with(webhooks::section())
 }

@@ -241,7 +241,8 @@ impl Connection {
         answer
     }
 
-    pub async fn hand_over(&mut self, return_path: &str, mail: &Mail) -> Said {
+    /// Hands over a mail with a head of more headers.
+    pub async fn hand_over(&mut self, return_path: &str, head: &str, mail: &Mail) -> Said {
         let plain = return_path.is_ascii() && mail.to.is_ascii();
         if !plain && !self.utf8 {
             return Said::Answer(Answer::Permanent {
@@ -250,7 +251,8 @@ impl Connection {
                 bounce: None,
             });
         }
-        let size = if self.sized { format!(" SIZE={}", mail.bytes.len()) } else { String::new() };
+        let size =
+            if self.sized { format!(" SIZE={}", head.len() + mail.bytes.len()) } else { String::new() };
         let utf8 = if plain { "" } else { " SMTPUTF8" };
         let lines = [
             format!("MAIL FROM:<{return_path}>{size}{utf8}\r\n"),
@@ -260,7 +262,7 @@ impl Connection {
         if let Err((step, failure)) = self.begin(&lines).await {
             return self.not_taken(step, failure).await;
         }
-        self.content(&mail.bytes).await
+        self.content(head.as_bytes(), &mail.bytes).await
     }
 
     /// The three commands before the content, in one packet where the server allows it.
@@ -291,12 +293,12 @@ impl Connection {
         Ok(())
     }
 
-    async fn content(&mut self, bytes: &[u8]) -> Said {
+    async fn content(&mut self, head: &[u8], bytes: &[u8]) -> Said {
         // lettre ends the last line itself.
         let bytes = bytes.strip_suffix(b"\r\n").unwrap_or(bytes);
         // Set when all of the content went out without an error, just before the line that ends the mail is written.
         let ending = AtomicBool::new(false);
-        let mut parts = Some(bytes).into_iter();
+        let mut parts = [head, bytes].into_iter().filter(|part| !part.is_empty());
         let parts = std::iter::from_fn(|| {
             let part = parts.next();
             ending.store(part.is_none(), Ordering::Relaxed);

@@ -12,7 +12,12 @@ use lettre::transport::smtp::{
 };
 use model::Problem;
 
-use crate::transport::{Answer, Lane, Mail, Transport};
+use crate::{
+    dkim::Signer,
+    links::Links,
+    post::token,
+    transport::{Answer, Lane, Mail, Transport},
+};
 use connection::Connection;
 
 /// How the connection is protected.
@@ -260,6 +265,29 @@ pub(crate) struct Shared {
     tls: Option<TlsParameters>,
     credentials: Option<Credentials>,
     return_path: String,
+    /// Signs the tokens of return paths; without it they have none.
+    tokens: Option<Links>,
+    signer: Option<Signer>,
+}
+
+impl Shared {
+    /// Where a mail goes when it comes back.
+    fn return_path(&self, mail: &Mail) -> String {
+        match &self.tokens {
+            Some(links) => token::return_path(links, mail.id, &self.return_path),
+            None => self.return_path.clone(),
+        }
+    }
+
+    /// What stands before a mail: its signatures.
+    fn head(&self, mail: &Mail) -> Result<String, Answer> {
+        let Some(signer) = &self.signer else { return Ok(String::new()) };
+        signer.sign(&mail.bytes, mail.date).map_err(|detail| Answer::Unavailable {
+            reason: "dkim.failed",
+            detail,
+            for_good: true,
+        })
+    }
 }
 
 impl Smtp {
@@ -272,7 +300,40 @@ impl Smtp {
         let name = config.hello.clone().unwrap_or_else(|| crate::mailbox::domain(&return_path).to_owned());
         let credentials = config.credentials.clone().map(|(user, password)| Credentials::new(user, password));
         let hello = ClientId::Domain(name);
-        Ok(Self { shared: Arc::new(Shared { hello, tls, credentials, return_path, config }) })
+        let (tokens, signer) = (None, None);
+        Ok(Self { shared: Shared { hello, tls, credentials, return_path, tokens, signer, config }.into() })
+    }
+
+    /// Each mail has a return path of its own, which names the message: see [`crate::post::token`]. The mailbox of the
+    /// return path must take addresses with a `+` and more behind its name.
+    ///
+    /// # Errors
+    /// `smtp.return_path` when its name is too long for that.
+    pub fn with_tokens(self, links: Links) -> Result<Self, Problem> {
+        let name = self.shared.return_path.rsplit_once('@').map_or("", |(name, _)| name);
+        if name.is_empty() || name.len() > token::NAME_MAX {
+            let cure =
+                format!("use a name of at most {} characters, as in bounces@shop.example", token::NAME_MAX);
+            return Err(Problem::new("smtp.return_path", "the return path has no room for a token")
+                .field("--return-path")
+                .value(&self.shared.return_path)
+                .cure(cure));
+        }
+        Ok(self.change(|shared| shared.tokens = Some(links)))
+    }
+
+    /// Each mail is signed.
+    #[must_use]
+    pub fn signed_by(self, signer: Signer) -> Self {
+        self.change(|shared| shared.signer = Some(signer))
+    }
+
+    /// Before the first lane is made nobody else holds what is shared.
+    fn change(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            change(shared);
+        }
+        self
     }
 }
 
@@ -326,12 +387,17 @@ impl SmtpLane {
 
 impl Lane for SmtpLane {
     async fn hand_over(&mut self, mail: &Mail) -> Answer {
+        let return_path = self.shared.return_path(mail);
+        let head = match self.shared.head(mail) {
+            Ok(head) => head,
+            Err(answer) => return answer,
+        };
         loop {
             let (mut connection, used) = match self.connection().await {
                 Ok(found) => found,
                 Err(answer) => return answer,
             };
-            let said = connection.hand_over(&self.shared.return_path, mail).await;
+            let said = connection.hand_over(&return_path, &head, mail).await;
             if connection.is_open() {
                 self.connection = Some(connection);
             }

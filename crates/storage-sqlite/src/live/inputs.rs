@@ -13,6 +13,7 @@ use storage::{
 use super::limit_rows;
 use crate::{
     events,
+    hooks::Feed,
     pool::driver,
     rows::{blob, from_json, inconsistent, take_numbers, text, to_json},
 };
@@ -64,11 +65,27 @@ pub(crate) struct InputRow<'a> {
     pub(crate) properties: &'a str,
 }
 
+impl<'a> InputRow<'a> {
+    fn of(event: &'a Event, kind: u32, causes: u8, properties: &'a str) -> Self {
+        Self {
+            contact: event.contact,
+            at: event.at,
+            received_at: event.received_at,
+            kind,
+            message_id: event.message_id.as_deref(),
+            causes,
+            properties,
+        }
+    }
+}
+
 /// The queue's end, in a transaction: inputs are put behind what is there, and get their numbers at the end.
 pub(crate) struct Queue<'c> {
     insert: CachedStatement<'c>,
     next: i64,
     added: i64,
+    connection: &'c Connection,
+    feed: Feed,
 }
 
 impl<'c> Queue<'c> {
@@ -80,7 +97,8 @@ impl<'c> Queue<'c> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )
             .map_err(driver)?;
-        Ok(Self { insert, next: crate::rows::last_number(connection, SEQUENCE)? + 1, added: 0 })
+        let next = crate::rows::last_number(connection, SEQUENCE)? + 1;
+        Ok(Self { insert, next, added: 0, connection, feed: Feed::open(connection)? })
     }
 
     /// Adds one.
@@ -98,7 +116,7 @@ impl<'c> Queue<'c> {
             ))
             .map_err(driver)?;
         self.added += 1;
-        Ok(())
+        self.feed.tell(self.connection, row)
     }
 
     /// Marks the numbers as taken.
@@ -106,7 +124,7 @@ impl<'c> Queue<'c> {
         if self.added > 0 {
             take_numbers(connection, SEQUENCE, self.added)?;
         }
-        Ok(())
+        self.feed.close(connection)
     }
 }
 
@@ -149,15 +167,7 @@ pub(crate) fn add(connection: &Connection, inputs: &[NewInput]) -> Result<()> {
             }
             event_no += 1;
         }
-        queue.add(&InputRow {
-            contact: event.contact,
-            at: event.at,
-            received_at: event.received_at,
-            kind,
-            message_id: event.message_id.as_deref(),
-            causes: *causes,
-            properties: &properties,
-        })?;
+        queue.add(&InputRow::of(event, kind, *causes, &properties))?;
     }
     queue.close(connection)
 }
@@ -166,12 +176,16 @@ pub(crate) fn add(connection: &Connection, inputs: &[NewInput]) -> Result<()> {
 pub(crate) fn keep(connection: &Connection, inputs: &[NewInput]) -> Result<()> {
     let mut event_no = take_numbers(connection, "event", inputs.len() as i64)?;
     let mut kinds = Kinds::default();
-    for NewInput { event, .. } in inputs.iter().filter(|input| input.event.contact.0 > 0) {
+    let mut feed = Feed::open(connection)?;
+    for NewInput { event, causes, .. } in inputs.iter().filter(|input| input.event.contact.0 > 0) {
         let kind = kinds.id(connection, &event.kind)?;
-        event_no +=
-            i64::from(store(connection, event, event_no, kind, &properties_text(&event.properties)?)?);
+        let properties = properties_text(&event.properties)?;
+        if store(connection, event, event_no, kind, &properties)? {
+            event_no += 1;
+            feed.tell(connection, &InputRow::of(event, kind, *causes, &properties))?;
+        }
     }
-    Ok(())
+    feed.close(connection)
 }
 
 /// Puts an event into its contact's history; false when its message id is known.

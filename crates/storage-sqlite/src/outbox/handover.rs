@@ -147,8 +147,11 @@ pub(super) fn mark(
         }
     }
     // The lease goes on while it is handed over: its end stays in `at`.
-    tx.prepare_cached("UPDATE outbox SET state = 3, at = coalesce(?2, at) WHERE seq = ?1")
-        .and_then(|mut change| change.execute((seq, lease_until.map(|end| end.0))))
+    tx.prepare_cached("UPDATE outbox SET state = 3, at = coalesce(?2, at), address = ?3 WHERE seq = ?1")
+        .and_then(|mut change| {
+            let address = witness.map(|witness| &witness.address.0[..]);
+            change.execute(params![seq, lease_until.map(|end| end.0), address])
+        })
         .map_err(driver)?;
     Ok(true)
 }

@@ -3,36 +3,39 @@
 
 use std::collections::HashMap;
 
-use model::{AddressStatus, Channel, ContactId, Event, MessageId, Timestamp, event::kind};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use model::{Channel, ContactId, Event, MessageId, Timestamp, event::kind};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 use serde_json::{Map, Value, json};
 use storage::{
     Result,
     live::{Life, NewInput},
-    outbox::{AddressHash, SendPoint, Suppression, SuppressionReason},
+    outbox::{AddressHash, SendPoint},
+    post::BounceRules,
 };
 
-use super::{SendPoints, suppress};
-use crate::{contacts, live, pool::driver};
-
-/// Soft bounces in a row that suppress an address.
-pub(crate) const SOFT_MAX: i64 = 3;
-/// For how many days: the first time, the second, the third, and from then on.
-pub(crate) const SOFT_DAYS: [i64; 4] = [7, 14, 30, 180];
+use super::SendPoints;
+use crate::{contacts, live, pool::driver, post};
 
 /// A message as its outcome needs it.
-struct Known {
-    id: MessageId,
-    contact: ContactId,
-    send: i64,
+pub(crate) struct Known {
+    pub id: MessageId,
+    pub contact: ContactId,
+    pub send: i64,
     /// A fixed address: no contact's.
-    fixed: Option<String>,
+    pub fixed: Option<String>,
+    /// The address that it was handed over to.
+    pub address: Option<AddressHash>,
 }
 
-fn known(connection: &Connection, terms: &str, key: impl rusqlite::Params) -> Result<Option<Known>> {
+/// A message, by these terms over `outbox o`.
+pub(crate) fn known(
+    connection: &Connection,
+    terms: &str,
+    key: impl rusqlite::Params,
+) -> Result<Option<Known>> {
     connection
         .prepare_cached(&format!(
-            "SELECT o.message_id, o.contact_id, o.send_id, b.to_address
+            "SELECT o.message_id, o.contact_id, o.send_id, b.to_address, o.address
              FROM outbox o JOIN outbox_bodies b ON b.seq = o.seq WHERE {terms}"
         ))
         .and_then(|mut query| {
@@ -43,6 +46,7 @@ fn known(connection: &Connection, terms: &str, key: impl rusqlite::Params) -> Re
                         contact: ContactId(row.get(1)?),
                         send: row.get(2)?,
                         fixed: row.get(3)?,
+                        address: row.get::<_, Option<[u8; 16]>>(4)?.map(AddressHash),
                     })
                 })
                 .optional()
@@ -52,13 +56,15 @@ fn known(connection: &Connection, terms: &str, key: impl rusqlite::Params) -> Re
 
 /// Gathers what happened in a transaction.
 #[derive(Default)]
-pub(super) struct Happenings {
+pub(crate) struct Happenings {
     points: SendPoints,
     /// The event's own properties of each send point.
     properties: HashMap<i64, Map<String, Value>>,
     inputs: Vec<NewInput>,
     /// Whether any address bounced softly, once it was asked.
     bounced: Option<bool>,
+    /// The workspace's rules about bounces, once they were asked for.
+    rules: Option<BounceRules>,
 }
 
 impl Happenings {
@@ -76,32 +82,36 @@ impl Happenings {
             Channel::Webhook => return Ok(()),
         };
         if send.channel == Channel::Email {
-            self.arrived(tx, message.contact)?;
+            self.left(tx, &message, now)?;
         }
         let id = format!("{}:sent", message.id);
         self.happened(tx, &message, (kind, id), now, Map::new())
     }
 
-    /// Mail arrived: soft bounces are counted anew.
-    fn arrived(&mut self, tx: &Transaction<'_>, contact: ContactId) -> Result<()> {
+    /// Mail left: soft bounces are counted anew when nothing comes back.
+    fn left(&mut self, tx: &Transaction<'_>, message: &Known, now: Timestamp) -> Result<()> {
         let bounced = match self.bounced {
             Some(bounced) => bounced,
-            None => tx
-                .prepare_cached("SELECT EXISTS (SELECT 1 FROM bounces WHERE in_a_row > 0)")
-                .and_then(|mut query| query.query_row([], |row| row.get(0)))
-                .map_err(driver)?,
+            None => *self.bounced.insert(post::any_soft(tx)?),
         };
-        self.bounced = Some(bounced);
         if !bounced {
             return Ok(());
         }
-        let Some(email) = contacts::load_one(tx, contact)?.and_then(|contact| contact.email) else {
-            return Ok(());
+        let address = match message.address {
+            Some(address) => Some(address),
+            None => contacts::load_one(tx, message.contact)?
+                .and_then(|contact| contact.email)
+                .map(|email| AddressHash::of(Channel::Email, &email)),
         };
-        tx.prepare_cached("UPDATE bounces SET in_a_row = 0 WHERE address = ?1")
-            .and_then(|mut change| change.execute([&AddressHash::of(Channel::Email, &email).0[..]]))
-            .map_err(driver)?;
-        Ok(())
+        let rules = self.rules(tx)?;
+        address.map_or(Ok(()), |address| post::left(tx, rules, address, now))
+    }
+
+    fn rules(&mut self, tx: &Transaction<'_>) -> Result<&BounceRules> {
+        match &mut self.rules {
+            Some(rules) => Ok(rules),
+            none => Ok(none.insert(post::rules(tx)?)),
+        }
     }
 
     /// An address does not take a message.
@@ -116,25 +126,15 @@ impl Happenings {
         self.bounced = None;
         // Code and enhanced code only: the rest may hold the address.
         let detail = detail.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        let rules = self.rules(tx)?;
         if hard {
-            let reason = SuppressionReason::HardBounce;
-            suppress(
-                tx,
-                &[Suppression { address, reason, since: now, until: None, detail: detail.clone() }],
-            )?;
+            let contact = message.fixed.is_none().then_some(message.contact);
+            post::hard(tx, rules, (address, contact), now, &detail)?;
         } else {
-            soft(tx, address, now, &detail)?;
+            post::soft(tx, rules, address, now, &detail)?;
         }
         if message.fixed.is_some() {
             return Ok(());
-        }
-        if hard && let Some(mut contact) = contacts::load_one(tx, message.contact)? {
-            let own = contact.email.as_deref().map(|email| AddressHash::of(Channel::Email, email));
-            if own == Some(address) && contact.email_status == AddressStatus::Active {
-                contact.email_status = AddressStatus::Bounced;
-                contact.updated_at = contact.updated_at.max(now);
-                contacts::update(tx, &contact)?;
-            }
         }
         let mut more = Map::new();
         more.insert("bounce".into(), json!(if hard { "hard" } else { "soft" }));
@@ -143,7 +143,8 @@ impl Happenings {
         self.happened(tx, &message, (kind::EMAIL_BOUNCED, id), now, more)
     }
 
-    fn happened(
+    /// Something happened with a message.
+    pub fn happened(
         &mut self,
         tx: &Transaction<'_>,
         message: &Known,
@@ -169,6 +170,19 @@ impl Happenings {
         Ok(())
     }
 
+    /// Something happened to a contact that no message is known of.
+    pub fn of_contact(
+        &mut self,
+        contact: ContactId,
+        (kind, id): (&str, String),
+        at: Timestamp,
+        properties: Map<String, Value>,
+    ) {
+        let event =
+            Event { contact, at, received_at: at, kind: kind.to_owned(), message_id: Some(id), properties };
+        self.inputs.push(NewInput { event, causes: 0, stored: true });
+    }
+
     /// Writes it all: for the engine too, where a journey may listen.
     pub fn write(self, tx: &Transaction<'_>) -> Result<()> {
         if self.inputs.is_empty() {
@@ -182,35 +196,6 @@ impl Happenings {
             .map_err(driver)?;
         if alive { live::add_inputs(tx, &self.inputs) } else { live::keep_events(tx, &self.inputs) }
     }
-}
-
-/// A soft bounce: the third in a row suppresses the address, longer each time.
-fn soft(tx: &Transaction<'_>, address: AddressHash, now: Timestamp, detail: &str) -> Result<()> {
-    let (in_a_row, suppressed): (i64, i64) = tx
-        .prepare_cached(
-            "INSERT INTO bounces (address, in_a_row, suppressed) VALUES (?1, 1, 0)
-             ON CONFLICT (address) DO UPDATE SET in_a_row = in_a_row + 1 RETURNING in_a_row, suppressed",
-        )
-        .and_then(|mut insert| insert.query_row([&address.0[..]], |row| Ok((row.get(0)?, row.get(1)?))))
-        .map_err(driver)?;
-    if in_a_row < SOFT_MAX {
-        return Ok(());
-    }
-    let days = SOFT_DAYS[usize::try_from(suppressed).unwrap_or_default().min(SOFT_DAYS.len() - 1)];
-    suppress(
-        tx,
-        &[Suppression {
-            address,
-            reason: SuppressionReason::SoftBounces,
-            since: now,
-            until: Some(now.plus_days(days)),
-            detail: detail.to_owned(),
-        }],
-    )?;
-    tx.prepare_cached("UPDATE bounces SET in_a_row = 0, suppressed = suppressed + 1 WHERE address = ?1")
-        .and_then(|mut change| change.execute(params![&address.0[..]]))
-        .map_err(driver)?;
-    Ok(())
 }
 
 /// What events about messages say of their send point.

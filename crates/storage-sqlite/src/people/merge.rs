@@ -156,6 +156,7 @@ impl Pair<'_> {
         self.run("UPDATE orders SET contact_id = ?1 WHERE contact_id = ?2")?;
         self.run("UPDATE carts SET contact_id = ?1 WHERE contact_id = ?2")?;
         self.run("UPDATE events SET contact_id = ?1 WHERE contact_id = ?2")?;
+        self.run("UPDATE hook_deliveries SET contact_id = ?1 WHERE contact_id = ?2")?;
         self.run("DELETE FROM contact_totals WHERE contact_id IN (?1, ?2)")?;
         self.run_on(
             "INSERT INTO contact_totals (contact_id, first_order_at, last_order_at, orders, spent)

@@ -69,6 +69,7 @@ impl Interest {
             kind::ORDER_CANCELLED,
             kind::CART_UPDATED,
             kind::EMAIL_BOUNCED,
+            kind::EMAIL_COMPLAINED,
             kind::UNSUBSCRIBED,
         ];
         let kinds: BTreeSet<&str> =
@@ -129,7 +130,7 @@ fn reads_kind(reads: &Reads, name: &str) -> bool {
     reads.event_kinds.contains(name)
         || match name {
             kind::CART_UPDATED => reads.carts,
-            kind::EMAIL_BOUNCED => reads.fields.contains("email_status"),
+            kind::EMAIL_BOUNCED | kind::EMAIL_COMPLAINED => reads.fields.contains("email_status"),
             kind::UNSUBSCRIBED => !reads.purposes.is_empty(),
             name => is_order(name) && orders(),
         }

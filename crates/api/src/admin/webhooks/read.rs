@@ -1,0 +1,18 @@
+//! `GET /api/v1/webhooks/{id}`: one.
+
+use axum::{Json, extract::State};
+use storage::Storage;
+
+use super::{Webhook, answer};
+use crate::{ApiResult, App, access::Viewer, extract::Named, problem::ProblemDetails};
+
+/// A webhook.
+#[utoipa::path(get, path = "/api/v1/webhooks/{id}", operation_id = "read_webhook", params(("id" = i64, Path)),
+    responses((status = 200, body = Webhook), (status = 404, body = ProblemDetails)))]
+pub async fn handle<S: Storage>(
+    State(app): State<App<S>>,
+    _: Viewer,
+    Named(id): Named<i64>,
+) -> ApiResult<Json<Webhook>> {
+    answer(&app, id).await.map(Json)
+}
