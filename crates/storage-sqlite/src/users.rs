@@ -84,13 +84,14 @@ impl UserStore for Sqlite {
             if load(transaction, id)?.is_none() {
                 return Ok(false);
             }
+            let had_owner = has_owner(transaction)?;
             sessions::forget(transaction, id)?;
             forget_recovery(transaction, id)?;
             for table in ["user_mails", "users"] {
                 let sql = format!("DELETE FROM {table} WHERE user_id = ?1");
                 transaction.execute(&sql, [id.0]).map_err(driver)?;
             }
-            keep_an_owner(transaction)?;
+            keep_an_owner(transaction, had_owner)?;
             audit::append(transaction, &deed)?;
             Ok(true)
         })
@@ -356,6 +357,7 @@ fn change_user(
     deed: &Deed,
 ) -> Result<Option<User>> {
     let Some(mut user) = load(transaction, id)? else { return Ok(None) };
+    let had_owner = has_owner(transaction)?;
     user.is.name = change.name.clone().unwrap_or(user.is.name);
     user.is.locale = change.locale.clone().unwrap_or(user.is.locale);
     user.is.role = change.role.unwrap_or(user.is.role);
@@ -387,14 +389,20 @@ fn change_user(
         forget_recovery(transaction, id)?;
         (user.totp, user.totp_pending) = (None, None);
     }
-    keep_an_owner(transaction)?;
+    keep_an_owner(transaction, had_owner)?;
     audit::append(transaction, deed)?;
     Ok(Some(user))
 }
 
-fn keep_an_owner(transaction: &Transaction<'_>) -> Result<()> {
+/// Whether there is an owner who may sign in.
+fn has_owner(transaction: &Transaction<'_>) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE role = ?1 AND disabled_at IS NULL)";
-    if transaction.query_row(sql, [UserRole::Owner as u8], |row| row.get(0)).map_err(driver)? {
+    transaction.query_row(sql, [UserRole::Owner as u8], |row| row.get(0)).map_err(driver)
+}
+
+/// Refuses a change that has taken the last owner away.
+fn keep_an_owner(transaction: &Transaction<'_>, had_one: bool) -> Result<()> {
+    if !had_one || has_owner(transaction)? {
         return Ok(());
     }
     Err(Problem::new("user.last_owner", "no owner would be left who may sign in")

@@ -15,6 +15,7 @@ mod keys;
 pub mod mails;
 pub mod oidc;
 mod origin;
+mod pages;
 pub mod password;
 mod passwords;
 mod principal;
@@ -115,6 +116,7 @@ pub fn section<S: Storage>() -> Section<S> {
         .with(oidc::section())
         .with(keys::section())
         .with(users::section())
+        .undocumented(pages::router())
 }
 
 /// Asks a user who has signed in for the password once more; tries count like those of a sign-in.

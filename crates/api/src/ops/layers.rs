@@ -5,12 +5,13 @@ use std::any::Any;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
 };
 use model::Problem;
 use storage::Storage;
+use tower::util::option_layer;
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer};
 
 use super::log;
@@ -30,8 +31,24 @@ pub(crate) fn layers<S: Storage>(router: Router<App<S>>, app: &App<S>) -> Router
         .layer(header(header::X_FRAME_OPTIONS, "DENY"))
         .layer(header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
         .layer(header(header::CACHE_CONTROL, "no-store"))
+        .layer(header(PERMISSIONS, "camera=(), geolocation=(), microphone=(), payment=(), usb=()"))
+        .layer(header(OPENER, "same-origin"))
+        .layer(option_layer(strict_transport(&app.config.public_url)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(app.clone(), log::watch::<S>))
+}
+
+/// Which of the browser's devices pages may use: none.
+const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
+/// Pages that are opened from others, or open them, have no hold on each other.
+const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
+/// Where the server is reached by https, browsers keep to that for a year.
+fn strict_transport(public_url: &str) -> Option<SetResponseHeaderLayer<HeaderValue>> {
+    let value = HeaderValue::from_static("max-age=31536000");
+    public_url
+        .starts_with("https://")
+        .then(|| SetResponseHeaderLayer::if_not_present(header::STRICT_TRANSPORT_SECURITY, value))
 }
 
 async fn missing(method: Method, uri: Uri) -> ApiError {

@@ -14,6 +14,7 @@ mod rfm;
 mod segment;
 pub(crate) mod serve;
 mod setting;
+mod user;
 mod work;
 
 use std::process::ExitCode;
@@ -47,6 +48,8 @@ pub enum Command {
     Deliver(deliver::Args),
     /// The server: tracking, admin API, links; with the living engine and delivery
     Serve(Box<serve::Args>),
+    /// Who may sign in: make, list and change users
+    User(user::Args),
     /// Copy the base into a folder while it is in use
     Backup(backup::Backup),
     /// Bring a backup back
@@ -77,6 +80,7 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::Work(args) => work::run(&args, common).await,
         Command::Deliver(args) => deliver::run(&args, common).await,
         Command::Serve(args) => serve::run(&args, common).await,
+        Command::User(args) => user::run(&args, common).await,
         Command::Backup(args) => backup::backup(&args, common).await,
         Command::Restore(args) => backup::restore(&args, common),
         Command::Doctor(args) => doctor::run(&args, common).await,

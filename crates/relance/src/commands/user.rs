@@ -117,7 +117,9 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
         What::ResetPassword { email, password_stdin, forget_totp } => {
             let user = find(&store, email).await?;
             let (hash, made) = choose(&user.is.email, *password_stdin)?;
-            store.set_password(user.id, hash, deed(common, "user.password", &user.is.email, json!({}))?).await?;
+            store
+                .set_password(user.id, hash, deed(common, "user.password", &user.is.email, json!({}))?)
+                .await?;
             if *forget_totp {
                 let change = UserChange { forget_totp: true, ..UserChange::default() };
                 change_user(&store, common, email, change, json!({"forget_totp": true})).await?;
@@ -175,7 +177,9 @@ async fn find(store: &Sqlite, email: &str) -> Result<User, Failure> {
 }
 
 fn unknown(email: &str) -> Problem {
-    Problem::new("user.unknown", format!("there is no user `{email}`")).value(email).cure("see: relance user list")
+    Problem::new("user.unknown", format!("there is no user `{email}`"))
+        .value(email)
+        .cure("see: relance user list")
 }
 
 fn deed(common: &Common, action: &str, email: &str, details: Value) -> Result<Deed, Failure> {

@@ -4,6 +4,8 @@ mod change;
 mod choose;
 mod forget;
 
+pub(crate) use choose::choose;
+
 use storage::Storage;
 
 use crate::{operations, section::Section};

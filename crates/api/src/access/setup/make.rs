@@ -18,6 +18,7 @@ use super::is_needed;
 use crate::{
     ApiError, ApiResult, App,
     access::{
+        Account,
         account::{self, who},
         bodies::{self, WhoBody},
         password,
@@ -33,17 +34,17 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Setup {
     /// What the server printed at its start.
-    token: String,
+    pub(crate) token: String,
     /// The address.
-    email: String,
+    pub(crate) email: String,
     /// The password: 12 to 1024 characters.
-    password: String,
+    pub(crate) password: String,
     /// What they are called.
     #[serde(default)]
-    name: String,
+    pub(crate) name: String,
     /// The language of mails to them: `en` (as without it) or `fr`.
     #[serde(default)]
-    locale: Option<String>,
+    pub(crate) locale: Option<String>,
 }
 
 /// Only while there is no user. Signs the owner in.
@@ -59,7 +60,17 @@ pub async fn handle<S: Storage>(
     stranger: Stranger,
     Body(asked): Body<Setup>,
 ) -> ApiResult<(StatusCode, HeaderMap, Json<WhoBody>)> {
-    if !is_needed(&app).await? {
+    let (headers, who) = bodies::begun(make(&app, &stranger, asked).await?);
+    Ok((StatusCode::CREATED, headers, who))
+}
+
+/// Makes the owner and signs them in.
+pub(crate) async fn make<S: Storage>(
+    app: &App<S>,
+    stranger: &Stranger,
+    asked: Setup,
+) -> ApiResult<(HeaderMap, Account)> {
+    if !is_needed(app).await? {
         return Err(done());
     }
     let ticket = token::hash(&asked.token);
@@ -78,11 +89,10 @@ pub async fn handle<S: Storage>(
         email,
     };
     let who = who(&owner.email);
-    let deed = stranger.deed(&app, who.clone(), "user.setup", &who, json!({}));
+    let deed = stranger.deed(app, who.clone(), "user.setup", &who, json!({}));
     let id = app.store.set_up(owner, ticket, deed).await?.ok_or_else(done)?;
     let user = app.store.load_user(id).await?.ok_or_else(done)?;
-    let (headers, who) = bodies::begun(account::begin(&app, user, &stranger, "setup").await?);
-    Ok((StatusCode::CREATED, headers, who))
+    account::begin(app, user, stranger, "setup").await
 }
 
 fn done() -> ApiError {

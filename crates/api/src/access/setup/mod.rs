@@ -3,6 +3,8 @@
 mod make;
 mod needed;
 
+pub(crate) use make::{Setup, make};
+
 use model::Timestamp;
 use storage::{
     Result, Storage,

@@ -5,6 +5,7 @@ mod browser;
 mod codes;
 mod keys;
 mod oidc;
+mod pages;
 mod passwords;
 mod session;
 mod setup;

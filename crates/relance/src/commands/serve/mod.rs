@@ -1,5 +1,6 @@
 //! `relance serve`: the doors, the living engine and delivery in one process, until it is told to stop.
 
+mod access;
 mod engine;
 mod logs;
 mod post;
@@ -9,11 +10,11 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use api::{App, Chance, ops::listen};
 use clap::ValueEnum;
-use delivery::Links;
+use delivery::{Links, Mailbox};
 use model::{Period, Problem};
 use tokio::{net::TcpListener, sync::Notify};
 
-use super::deliver::{Post, load_keys, lock};
+use super::deliver::{Post, Way, load_keys, lock};
 use crate::context::{Common, Failure};
 
 /// How log lines are written.
@@ -57,6 +58,8 @@ pub struct Args {
     #[arg(long)]
     no_work: bool,
     #[command(flatten)]
+    access: access::Access,
+    #[command(flatten)]
     post: Post,
 }
 
@@ -77,12 +80,13 @@ fn period(text: &str, option: &str) -> Result<Duration, Failure> {
 }
 
 impl Args {
-    fn config(&self, public_url: String) -> Result<api::Config, Failure> {
+    fn config(&self, public_url: String, sender: Option<Mailbox>) -> Result<api::Config, Failure> {
         let ops = api::ops::Config {
             body_max: self.body_max as usize,
             request_timeout: period(&self.request_timeout, "--request-timeout")?,
         };
-        Ok(api::Config { public_url, ops, ..api::Config::default() })
+        let access = self.access.config(sender)?;
+        Ok(api::Config { public_url, ops, access, ..api::Config::default() })
     }
 
     /// The address under which people reach the server: as given, or the one that it listens on.
@@ -115,6 +119,8 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
         stop_within: period(&args.stop_within, "--stop-within")?,
         ..listen::Limits::default()
     };
+    let way = if args.no_work { None } else { args.post.way(&store, common).await? };
+    let sender = way.as_ref().map(|way| way.delivery.sender.from.clone());
     let app = App::new(api::Parts {
         store: store.clone(),
         clock: Arc::from(common.clock()?),
@@ -122,9 +128,8 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
         links: Links::new(&public_url, keys)?,
         engine_bell: Arc::clone(&engine_bell),
         delivery_bell: Arc::clone(&delivery_bell),
-        config: args.config(public_url.clone())?,
+        config: args.config(public_url.clone(), sender)?,
     });
-    let way = if args.no_work { None } else { args.post.way(&store, common).await? };
     let ops = match args.ops_listen {
         Some(address) => Some(bind(address, "--ops-listen").await?),
         None => None,
@@ -143,6 +148,11 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
     }
     match way {
         Some(way) => {
+            let users = (app.clone(), stop.clone());
+            work.push(match &way.transport {
+                Way::Server(transport) => tokio::spawn(access::post(users.0, Arc::clone(transport), users.1)),
+                Way::Folder(transport) => tokio::spawn(access::post(users.0, Arc::clone(transport), users.1)),
+            });
             work.push(tokio::spawn(post::run(app.clone(), store.clone(), way, delivery_bell, stop.clone())))
         }
         None if !args.no_work => {
@@ -157,6 +167,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
         let router = api::ops::router(app.clone());
         work.push(tokio::spawn(listen_on(listener, router, limits, stop.clone())));
     }
+    access::welcome(&app).await?;
     tracing::info!(listen = %listener.local_addr()?, public_url, version = env!("CARGO_PKG_VERSION"), "serving");
     let router = api::router(app);
     let in_time = listen::serve(listener, router, limits, stop.told()).await?;
