@@ -69,7 +69,8 @@ pub struct Envelope<'a> {
     pub campaign: &'a str,
     /// Whether the message belongs to a transaction (it then says that a program wrote it).
     pub transactional: bool,
-    /// Names the message to those who send something back: see [`crate::post::token`].
+    /// Names the message to those who send something back: see [`crate::post::token`]. Empty for what is no message to a
+    /// contact.
     pub token: &'a str,
 }
 
@@ -104,8 +105,10 @@ pub fn build(content: &Content<'_>, envelope: &Envelope<'_>) -> Result<Vec<u8>, 
         .to(address(envelope.to_name, envelope.to))
         .subject(subject)
         .date(Date::new(envelope.date.0.div_euclid(Timestamp::SECOND)))
-        .message_id(message_id)
-        .header(token::HEADER, Raw::new(one_line(envelope.token)));
+        .message_id(message_id);
+    if !envelope.token.is_empty() {
+        mail = mail.header(token::HEADER, Raw::new(one_line(envelope.token)));
+    }
     if let Some(reply_to) = envelope.reply_to {
         check_address(&reply_to.address)?;
         mail = mail.reply_to(address(&reply_to.name, &reply_to.address));
