@@ -1,5 +1,7 @@
 //! The server's doors, tried through the router: one module for each section.
 
 mod access;
+mod hooks;
+mod inbound;
 mod openapi;
 mod support;

@@ -1,6 +1,7 @@
 //! `relance serve`: the doors, the living engine and delivery in one process, until it is told to stop.
 
 mod engine;
+mod inbound;
 mod logs;
 mod post;
 mod stop;
@@ -57,6 +58,8 @@ pub struct Args {
     #[arg(long)]
     no_work: bool,
     #[command(flatten)]
+    inbound: inbound::Inbound,
+    #[command(flatten)]
     post: Post,
 }
 
@@ -82,7 +85,8 @@ impl Args {
             body_max: self.body_max as usize,
             request_timeout: period(&self.request_timeout, "--request-timeout")?,
         };
-        Ok(api::Config { public_url, ops, ..api::Config::default() })
+        let inbound = self.inbound.config()?;
+        Ok(api::Config { public_url, ops, inbound, ..api::Config::default() })
     }
 
     /// The address under which people reach the server: as given, or the one that it listens on.
@@ -125,6 +129,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
         config: args.config(public_url.clone())?,
     });
     let way = if args.no_work { None } else { args.post.way(&store, common).await? };
+    let door = args.inbound.door().await?;
     let ops = match args.ops_listen {
         Some(address) => Some(bind(address, "--ops-listen").await?),
         None => None,
@@ -132,7 +137,13 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
 
     let stop = stop::Stop::on_signals();
     let mut work = Vec::new();
+    if let Some(listener) = door {
+        tracing::info!(bounce_listen = %listener.local_addr()?, "bounces are taken");
+        let return_path = args.post.return_path();
+        work.push(tokio::spawn(args.inbound.take(listener, &app, &store, return_path, &stop)));
+    }
     if engine_lock.is_some() {
+        work.push(tokio::spawn(inbound::tell(app.clone(), store.clone(), stop.clone())));
         work.push(tokio::spawn(engine::run(
             app.clone(),
             store.clone(),
