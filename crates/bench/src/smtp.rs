@@ -95,6 +95,7 @@ fn delivery() -> Result<Delivery, model::Problem> {
         rate: None,
         per_domain: None,
         retries: Retries::default(),
+        shaper: Arc::default(),
         stop: Arc::default(),
     })
 }

@@ -1,5 +1,7 @@
 //! How fast, and when again: a token bucket, the wait after a temporary failure, and how many messages may be on their
-//! way at once. Pure: time and dice are arguments.
+//! way at once. Pure: time and dice are arguments. What a domain of recipients gets is in [`shape`].
+
+pub mod shape;
 
 use model::{Dice, Timestamp};
 use storage::outbox::MessageId;

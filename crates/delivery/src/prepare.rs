@@ -89,6 +89,11 @@ impl<S: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send
         Ok(Self { store, sender, keeps_pages, currency, rules, templates: Mutex::default() })
     }
 
+    /// How much mail at once the domains of recipients get.
+    pub const fn domains(&self) -> &policy::Domains {
+        &self.rules.domains
+    }
+
     /// One query for the contacts, one for the suppressions, one for each template that is new; then the work.
     pub async fn prepare(self: Arc<Self>, claimed: Vec<ClaimedMessage>, now: Timestamp) -> Result<Batch>
     where

@@ -32,7 +32,10 @@ use policy::Refusal;
 use crate::{
     judge::skipped,
     mailbox,
-    pace::{Bucket, Retries, Window},
+    pace::{
+        Bucket, Retries, Window,
+        shape::{Heard, Shaper},
+    },
     prepare::{Batch, Preparer, Ready, Sender},
     transport::{Answer, Bounce, Lane, Transport},
 };
@@ -62,6 +65,8 @@ pub struct Delivery {
     pub per_domain: Option<usize>,
     /// When to try again.
     pub retries: Retries,
+    /// What is remembered of recipients' domains, from one run to the next.
+    pub shaper: Arc<Shaper>,
     /// Set to stop: what is on its way is finished, the rest is given back.
     pub stop: Arc<AtomicBool>,
 }
@@ -110,6 +115,10 @@ const JUDGED_FOR: i64 = 60 * Timestamp::SECOND;
 const CLAIM_MAX: usize = 500;
 /// Outcomes are written down after this long at the latest.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
+/// A message whose domain has no room for so many seconds is put off instead of kept in hand.
+const PARKED_FOR: f64 = 30.0;
+/// Most messages in hand whose domains have no room.
+const PARKED_MAX: usize = 1_000;
 /// How long a round waits for news.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -134,11 +143,11 @@ pub async fn run<S: Store, T: Transport>(
         flushed: Instant::now(),
         renewed: Instant::now(),
         ready: VecDeque::new(),
+        parked: VecDeque::new(),
         coming: None,
         drained: false,
         again: false,
         outstanding: HashMap::new(),
-        domains: HashMap::new(),
         pending: Vec::new(),
         summary: Summary::default(),
         progress: Progress { done: 0, total },
@@ -174,6 +183,8 @@ struct Round<'a, S, T: Transport> {
     renewed: Instant,
     /// Prepared, not yet marked.
     ready: VecDeque<Ready>,
+    /// Prepared, but their domains have enough for the moment: they hold up nobody else.
+    parked: VecDeque<Ready>,
     /// The batch that is being prepared.
     coming: Option<JoinHandle<Result<Option<Batch>>>>,
     /// Nothing more was due at the last claim.
@@ -182,7 +193,6 @@ struct Round<'a, S, T: Transport> {
     again: bool,
     /// Marked, with a lane or waiting for one; by place in the outbox.
     outstanding: HashMap<i64, Sent>,
-    domains: HashMap<String, usize>,
     pending: Vec<Recorded>,
     summary: Summary,
     progress: Progress,
@@ -204,6 +214,7 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
                 self.dispatch().await?;
                 if self.outstanding.is_empty()
                     && self.ready.is_empty()
+                    && self.parked.is_empty()
                     && self.coming.is_none()
                     && self.drained
                 {
@@ -293,14 +304,18 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
         }
         self.pass_over();
         let mut leaving = Vec::new();
-        let mut held = VecDeque::new();
+        for ready in std::mem::take(&mut self.parked) {
+            if leaving.len() < room {
+                self.let_leave(ready, &mut leaving)
+            } else {
+                self.parked.push_back(ready)
+            }
+        }
         while leaving.len() < room
             && let Some(ready) = self.ready.pop_front()
         {
-            if self.enter_domain(&ready.mail.to) { leaving.push(ready) } else { held.push_back(ready) }
+            self.let_leave(ready, &mut leaving);
         }
-        held.append(&mut self.ready);
-        self.ready = held;
         if leaving.is_empty() {
             return Ok(());
         }
@@ -318,7 +333,7 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
             // Its lease ran out and somebody else has it, or it waits again to be judged anew.
             if lost.contains(&ready.seq) {
                 self.look_again();
-                self.leave_domain(&ready.mail.to);
+                self.leave_domain(&ready, Heard::Other);
                 continue;
             }
             self.outstanding.insert(ready.seq, Sent { attempt: ready.attempt, failures: ready.failures });
@@ -330,7 +345,10 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
     /// Puts aside what expired, and what was judged too long ago: it is claimed and judged anew.
     fn pass_over(&mut self) {
         let now = self.delivery.clock.now();
-        for ready in std::mem::take(&mut self.ready) {
+        let parked = std::mem::take(&mut self.parked);
+        let first = parked.len();
+        let all = parked.into_iter().chain(std::mem::take(&mut self.ready));
+        for (i, ready) in all.enumerate() {
             let outcome = if ready.expires_at.is_some_and(|end| now >= end) {
                 self.count(&ready.mail.send.template, MessageState::Skipped, Refusal::Expired.word());
                 skipped(Refusal::Expired)
@@ -338,7 +356,11 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
                 self.look_again();
                 Outcome::Released
             } else {
-                self.ready.push_back(ready);
+                if i < first {
+                    self.parked.push_back(ready)
+                } else {
+                    self.ready.push_back(ready)
+                }
                 continue;
             };
             self.pending.push(Recorded { seq: ready.seq, attempt: ready.attempt, outcome });
@@ -351,28 +373,42 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
             return Ok(());
         }
         self.renewed = Instant::now();
-        let ready = self.ready.iter().map(|ready| (ready.seq, ready.attempt));
+        let ready = self.ready.iter().chain(&self.parked).map(|ready| (ready.seq, ready.attempt));
         let claims = ready.chain(self.outstanding.iter().map(|(seq, sent)| (*seq, sent.attempt))).collect();
         let lost = self.store.renew_claims(claims, self.delivery.machine.now().plus(LEASE)).await?;
         self.ready.retain(|ready| !lost.contains(&ready.seq));
+        self.parked.retain(|ready| !lost.contains(&ready.seq));
         Ok(())
     }
 
-    fn enter_domain(&mut self, to: &str) -> bool {
-        let Some(limit) = self.delivery.per_domain else { return true };
-        let domain = mailbox::domain(to).to_ascii_lowercase();
-        let inside = self.domains.entry(domain).or_default();
-        let free = *inside < limit;
-        *inside += usize::from(free);
-        free
+    /// Lets a message leave, if its domain has room. Else it is parked; where that would take long, or many are, it is
+    /// put off.
+    fn let_leave(&mut self, ready: Ready, leaving: &mut Vec<Ready>) {
+        match self.enter_domain(&ready) {
+            Ok(()) => leaving.push(ready),
+            Err(wait) if wait < PARKED_FOR && self.parked.len() < PARKED_MAX => self.parked.push_back(ready),
+            Err(wait) => {
+                let until = self.delivery.clock.now().plus((wait.max(1.0) * 1e6) as i64);
+                let outcome = Outcome::Held { until, reason: "domain.pace" };
+                self.pending.push(Recorded { seq: ready.seq, attempt: ready.attempt, outcome });
+            }
+        }
     }
 
-    fn leave_domain(&mut self, to: &str) {
-        if self.delivery.per_domain.is_some() {
-            let domain = mailbox::domain(to).to_ascii_lowercase();
-            if let Some(inside) = self.domains.get_mut(&domain) {
-                *inside = inside.saturating_sub(1);
-            }
+    /// Whether the domain of a mail takes one more now; else after how many seconds to ask again.
+    fn enter_domain(&self, ready: &Ready) -> std::result::Result<(), f64> {
+        let Some(domain) = domain_of(ready) else { return Ok(()) };
+        let mut limit = self.preparer.domains().of(&domain);
+        if let Some(most) = self.delivery.per_domain {
+            let most = u32::try_from(most).unwrap_or(u32::MAX);
+            limit.connections = Some(limit.connections.map_or(most, |own| own.min(most)));
+        }
+        self.delivery.shaper.enter(&domain, limit)
+    }
+
+    fn leave_domain(&self, ready: &Ready, heard: Heard) {
+        if let Some(domain) = domain_of(ready) {
+            self.delivery.shaper.leave(&domain, heard);
         }
     }
 
@@ -429,7 +465,14 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
 
     fn take(&mut self, (ready, said): Said) {
         let Some(sent) = self.outstanding.remove(&ready.seq) else { return };
-        self.leave_domain(&ready.mail.to);
+        self.leave_domain(
+            &ready,
+            match &said {
+                Some(Answer::Taken { .. }) => Heard::Well,
+                Some(Answer::Temporary { reason: "smtp.4xx", .. }) => Heard::Slow,
+                _ => Heard::Other,
+            },
+        );
         let Some(answer) = said else {
             self.ready.push_front(ready);
             return;
@@ -497,7 +540,8 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
         if let Some(coming) = self.coming.take() {
             self.take_in(joined(coming.await)?);
         }
-        for ready in std::mem::take(&mut self.ready) {
+        let parked = std::mem::take(&mut self.parked);
+        for ready in std::mem::take(&mut self.ready).into_iter().chain(parked) {
             self.pending.push(Recorded {
                 seq: ready.seq,
                 attempt: ready.attempt,
@@ -506,6 +550,12 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
         }
         Ok(())
     }
+}
+
+/// The domain that a mail goes to, in lower case; other channels have none.
+fn domain_of(ready: &Ready) -> Option<String> {
+    let email = ready.mail.send.channel == Channel::Email;
+    email.then(|| mailbox::domain(&ready.mail.to).to_ascii_lowercase())
 }
 
 /// A batch, as its task left it.

@@ -171,6 +171,7 @@ impl World {
             rate: None,
             per_domain: None,
             retries: Retries { tries: 1, ..Retries::default() },
+            shaper: Arc::default(),
             stop: Arc::default(),
         }
     }

@@ -138,6 +138,7 @@ impl World {
             rate: None,
             per_domain: None,
             retries: Retries { tries: 3, ..Retries::default() },
+            shaper: Arc::default(),
             stop: Arc::default(),
         }
     }

@@ -258,6 +258,7 @@ async fn deliver(shop: &Shop) -> usize {
         rate: None,
         per_domain: None,
         retries: Retries { tries: 1, ..Retries::default() },
+        shaper: Arc::default(),
         stop: Arc::default(),
     };
     worker::run(&shop.store.db, &Arc::new(taker.clone()), &delivery, |_| ()).await.unwrap();

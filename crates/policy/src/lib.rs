@@ -17,7 +17,9 @@ pub use decide::{Decision, Facts, PastSend, Smart, consent, email};
 pub use purposes::{Enforcement, PURPOSES_SETTING, Purpose, Purposes, Topic, Tracking};
 pub use quiet::{Days, Quiet, Span, ZoneChoice};
 pub use refusal::Refusal;
-pub use rules::{Cap, Limit, Limits, NO_RULES, Over, SendingRules, Spent, TopicConsent};
+pub use rules::{
+    Cap, DomainLimit, Domains, Limit, Limits, NO_RULES, Over, SendingRules, Spent, TopicConsent,
+};
 
 /// The purpose of messages that a contact asked for by what they did (an order's confirmation, a password): they need
 /// no consent, only an address that takes mail.

@@ -9,7 +9,7 @@ use model::{
 use crate::{
     purposes::Purposes,
     quiet::{DAY, Days, Quiet, Span, ZoneChoice},
-    rules::{Cap, Limit, Limits, Over, SendingRules, TopicConsent},
+    rules::{Cap, DomainLimit, Domains, Limit, Limits, Over, SendingRules, TopicConsent},
 };
 
 const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
@@ -40,7 +40,7 @@ impl SendingRules {
     /// # Errors
     /// Everything that is wrong, each with its field and place: `doc.*`, `sending.channel`, `sending.number`,
     /// `sending.window`, `sending.over`, `sending.hours`, `sending.date`, `sending.days`, `sending.always_quiet`,
-    /// `sending.too_many`, `sending.topics`, `slug.invalid`, `period.invalid`, `zone.unknown`.
+    /// `sending.too_many`, `sending.topics`, `sending.domain`, `slug.invalid`, `period.invalid`, `zone.unknown`.
     pub fn parse(text: &str) -> Result<Self, Problems> {
         let root = doc::parse(text).map_err(|problem| vec![problem])?;
         // A file that was stored as a text.
@@ -66,6 +66,7 @@ impl SendingRules {
             rules.quiet.extend(quiet);
         });
         rules.limits = reader.limits(&mut fields);
+        rules.domains = reader.domains(&mut fields);
         let topics = topics(&mut fields);
         rules.topics = reader.keep(topics).unwrap_or_default();
         reader.problems.extend(fields.finish());
@@ -119,6 +120,15 @@ fn purpose(node: &Node, field: &str) -> Read<String> {
 fn number(node: &Node, field: &str) -> Read<u64> {
     node.integer().and_then(|n| u64::try_from(n).ok()).ok_or_else(|| {
         wrong(node, "sending.number", field, "expected a whole number, 0 or more", "write a number, as in 3")
+    })
+}
+
+/// A domain's share: 1 to a million.
+fn share(node: &Node, field: &str) -> Read<u32> {
+    let share = node.integer().filter(|n| (1..=1_000_000).contains(n)).and_then(|n| u32::try_from(n).ok());
+    share.ok_or_else(|| {
+        let message = "expected a whole number from 1 to 1000000";
+        wrong(node, "sending.number", field, message, "leave it out for no limit")
     })
 }
 
@@ -377,6 +387,45 @@ impl Reader {
         }
         self.problems.extend(fields.finish());
         limits
+    }
+
+    /// Domains by name; `default` is each that is not named.
+    fn domains(&mut self, fields: &mut Fields<'_>) -> Domains {
+        let mut domains = Domains::default();
+        let path = fields.path_of("domains");
+        let Some(node) = fields.optional("domains") else { return domains };
+        let opened = node.fields(&path);
+        self.keep(opened);
+        let entries = node.entries().unwrap_or_default();
+        if entries.len() > LIST_MAX {
+            let message = format!("more than {LIST_MAX} domains");
+            self.problems.push(wrong(
+                node,
+                "sending.too_many",
+                &path,
+                &message,
+                "leave the small ones to `default`",
+            ));
+        }
+        for entry in entries.iter().take(LIST_MAX) {
+            let path = format!("{path}.{}", entry.key);
+            let name = entry.key.to_ascii_lowercase();
+            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+            if name != "default" && !(name.contains('.') && plain) {
+                let problem = Problem::new("sending.domain", format!("`{}` is no domain", entry.key));
+                let cure = "write it as in gmail.com, or default for all that are not named";
+                self.problems.push(problem.field(&path).at(entry.place).cure(cure));
+                continue;
+            }
+            let Some(mut fields) = self.keep(entry.value.fields(&path)) else { continue };
+            let limit = DomainLimit {
+                per_minute: self.optional(&mut fields, "per_minute", share),
+                connections: self.optional(&mut fields, "connections", share),
+            };
+            self.problems.extend(fields.finish());
+            if name == "default" { domains.each = limit } else { domains.of.push((name, limit)) }
+        }
+        domains
     }
 
     fn limit(&mut self, fields: &mut Fields<'_>) -> Limit {

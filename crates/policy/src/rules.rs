@@ -19,6 +19,8 @@ pub struct SendingRules {
     pub topics: TopicConsent,
     /// What each purpose needs, of the setting `purposes`.
     pub purposes: Purposes,
+    /// How much mail at once the domains of recipients get.
+    pub domains: Domains,
 }
 
 /// No rules but consent and suppression.
@@ -29,6 +31,7 @@ pub static NO_RULES: SendingRules = SendingRules {
     limits: Limits { all: Limit { per_hour: None, per_day: None }, journeys: Vec::new(), hold: None },
     topics: TopicConsent::Follow,
     purposes: Purposes::NONE,
+    domains: Domains { each: DomainLimit { per_minute: None, connections: None }, of: Vec::new() },
 };
 
 /// At most so many messages to one contact in any window of this length.
@@ -81,6 +84,32 @@ impl Limit {
     #[must_use]
     pub const fn any(self) -> bool {
         self.per_hour.is_some() || self.per_day.is_some()
+    }
+}
+
+/// How much mail at once the domains of recipients get. What is over it waits; nothing is skipped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Domains {
+    /// A domain that is not named.
+    pub each: DomainLimit,
+    /// Domains by name, in lower case.
+    pub of: Vec<(String, DomainLimit)>,
+}
+
+/// A domain's share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DomainLimit {
+    /// Messages in a minute, spread over it.
+    pub per_minute: Option<u32>,
+    /// Messages on their way at the same time.
+    pub connections: Option<u32>,
+}
+
+impl Domains {
+    /// The share of a domain (in lower case): its own, else that of each.
+    #[must_use]
+    pub fn of(&self, domain: &str) -> DomainLimit {
+        self.of.iter().find(|(known, _)| known == domain).map_or(self.each, |(_, limit)| *limit)
     }
 }
 

@@ -464,6 +464,7 @@ impl World {
             rate: None,
             per_domain: None,
             retries: Retries { tries: 3, seed: self.seed, ..Retries::default() },
+            shaper: Arc::default(),
             stop: Arc::default(),
         }
     }

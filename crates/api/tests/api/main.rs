@@ -2,6 +2,8 @@
 
 mod access;
 mod data;
+mod hooks;
+mod inbound;
 mod openapi;
 mod support;
 mod track;

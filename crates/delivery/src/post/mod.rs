@@ -8,6 +8,7 @@
 mod arf;
 mod dsn;
 mod free;
+pub mod listener;
 pub mod providers;
 pub mod status;
 pub mod token;

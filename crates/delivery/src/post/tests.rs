@@ -91,7 +91,7 @@ fn the_message_is_named_by_the_address_or_by_what_is_returned() {
 #[test]
 fn a_forged_bounce_is_known_as_one() {
     let fields = "Final-Recipient: rfc822; victim@example.test\nAction: failed\nStatus: 5.1.1";
-    let message_id = crate::mime::message_id(id(), model::Timestamp(1), "shop.example");
+    let message_id = crate::mime::message_id(id(), Timestamp(1), "shop.example");
     let other = Links::new("https://mail.shop.example", Keys::new([8; 32])).unwrap();
     for returned in [
         String::new(),

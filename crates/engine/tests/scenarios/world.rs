@@ -122,6 +122,7 @@ impl Letterbox {
             rate: None,
             per_domain: None,
             retries: Retries::default(),
+            shaper: Arc::default(),
             stop: Arc::default(),
         };
         let transport = Arc::new(Capture::new(&self.folder).unwrap());

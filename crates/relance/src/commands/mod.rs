@@ -5,6 +5,7 @@ mod bench;
 mod coupon;
 mod deliver;
 mod demo;
+mod dkim;
 mod doctor;
 mod import;
 mod journey;
@@ -54,6 +55,8 @@ pub enum Command {
     Backup(backup::Backup),
     /// Bring a backup back
     Restore(backup::Restore),
+    /// Keys that sign outgoing mail, with the records to publish
+    Dkim(dkim::Args),
     /// Find common mistakes
     Doctor(doctor::Args),
     /// Print docs/configuration.md: all options of the server
@@ -83,6 +86,7 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::User(args) => user::run(&args, common).await,
         Command::Backup(args) => backup::backup(&args, common).await,
         Command::Restore(args) => backup::restore(&args, common),
+        Command::Dkim(args) => dkim::run(&args, common),
         Command::Doctor(args) => doctor::run(&args, common).await,
         Command::Reference => reference::run(),
         Command::Bench(args) => bench::run(&args, common).await,

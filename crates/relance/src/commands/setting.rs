@@ -65,6 +65,11 @@ const SETTINGS: &[Setting] = &[
         about: "caps, smart sending, quiet hours and limits: docs/sending.md",
         check: sending,
     },
+    Setting {
+        name: storage::post::SETTING,
+        about: "what soft and hard bounces and complaints lead to: docs/bounces.md",
+        check: bounces,
+    },
     Setting { name: ZONE_SETTING, about: "the zone in which days begin, as in Europe/Paris", check: zone },
     Setting {
         name: delivery::webhook::SETTING,
@@ -96,6 +101,10 @@ fn minute(node: &doc::Node, _: &str) -> Result<(), Problems> {
 
 fn sending(_: &doc::Node, source: &str) -> Result<(), Problems> {
     policy::SendingRules::parse(source).map(drop)
+}
+
+fn bounces(_: &doc::Node, source: &str) -> Result<(), Problems> {
+    storage::post::BounceRules::parse(source).map(drop)
 }
 
 fn webhooks(node: &doc::Node, _: &str) -> Result<(), Problems> {

@@ -7,13 +7,16 @@ use std::{
 
 use clap::ValueEnum;
 use delivery::{
-    Capture, Channels, Delivery, Links, Mailbox, Sender, Smtp, SmtpConfig, Webhooks, pace::Retries,
+    Capture, Channels, Delivery, Links, Mailbox, Sender, Smtp, SmtpConfig, Webhooks,
+    dkim::Signer,
+    pace::{Retries, shape::Shaper},
 };
 use model::{Period, Problem, Zone};
 use storage::settings::SettingsStore;
 use storage_sqlite::Sqlite;
 
 use super::key::load_keys;
+use crate::commands::dkim;
 use crate::context::{Common, Failure, SystemClock};
 
 /// Where mails go.
@@ -49,6 +52,12 @@ pub struct Post {
     /// Where bounces go (default: the address of --from)
     #[arg(long, value_name = "ADDRESS")]
     return_path: Option<String>,
+    /// Give each mail a return path of its own, NAME+TOKEN@DOMAIN, so that every bounce names its message
+    #[arg(long)]
+    return_path_tokens: bool,
+    /// Do not sign mails (DKIM) though there are keys beside the database: the mail server signs
+    #[arg(long)]
+    no_dkim: bool,
     /// The address under which contacts reach this server, for the links in mails
     #[arg(long, env = "RELANCE_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
@@ -103,6 +112,16 @@ impl Post {
         Some(format!("{}:{}", config.host, config.port))
     }
 
+    /// The address that bounces go to, when it is said.
+    pub fn return_path(&self) -> Option<&str> {
+        self.return_path.as_deref()
+    }
+
+    /// Whether mails are to be signed where there is a key.
+    pub fn signs(&self) -> bool {
+        !self.no_dkim
+    }
+
     /// The file of the key that signs links.
     pub fn signing_key_file(&self) -> Option<&Path> {
         self.signing_key_file.as_deref()
@@ -139,8 +158,17 @@ impl Post {
             None => delivery.sender.from.address.clone(),
         };
         let setting = store.load_setting(delivery::webhook::SETTING.to_owned()).await?;
+        let mut smtp = Smtp::new(config, return_path)?;
+        if self.return_path_tokens {
+            smtp = smtp.with_tokens(delivery.sender.links.clone())?;
+        }
+        if self.signs()
+            && let Some(signer) = Signer::of_domain(dkim::load(store.path())?, delivery.sender.from.domain())
+        {
+            smtp = smtp.signed_by(signer);
+        }
         Ok(Channels {
-            email: Arc::new(Smtp::new(config, return_path)?),
+            email: Arc::new(smtp),
             mobile: self.capture.as_deref().map(captured).transpose()?.map(Arc::new),
             webhooks: Some(Webhooks::new(setting.as_ref(), Arc::new(SystemClock))?),
         })
@@ -211,6 +239,7 @@ impl Post {
             rate: self.rate,
             per_domain: self.per_domain.map(usize::from),
             retries: Retries { tries: self.tries, first_wait: first_wait.micros, ..Retries::default() },
+            shaper: Arc::new(Shaper::patient()),
             stop: Arc::default(),
         })
     }

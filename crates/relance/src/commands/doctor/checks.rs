@@ -5,8 +5,11 @@ use std::time::Duration;
 use storage_sqlite::Sqlite;
 use tokio::net::TcpStream;
 
-use super::Finding;
-use crate::{commands::deliver::Post, context::Common};
+use super::{Finding, dns};
+use crate::{
+    commands::{deliver::Post, dkim},
+    context::Common,
+};
 
 /// How long the mail server may take to be there.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -26,10 +29,24 @@ pub(super) async fn post(post: &Post, store: &Sqlite, common: &Common) -> Vec<Fi
             findings.push(Finding::well("mail", format!("{from} writes")));
             if let Some(server) = post.smtp_server() {
                 findings.push(reach(&server).await);
+                findings.extend(names(post, store, from, &server).await);
             }
         }
     }
     findings
+}
+
+/// Whether what a mail domain has to publish is there.
+async fn names(post: &Post, store: &Sqlite, from: &str, server: &str) -> Vec<Finding> {
+    let keys = match dkim::load(store.path()) {
+        Ok(keys) if post.signs() => keys,
+        Ok(_) => Vec::new(),
+        Err(failure) => return vec![Finding::bad("DKIM", failure.to_string(), "see docs/dkim.md")],
+    };
+    let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
+    let return_path = post.return_path().unwrap_or(from);
+    let facts = dns::Facts { from, return_path, server: Some(host), keys: &keys };
+    dns::look(&facts, dns::name_server()).await
 }
 
 async fn reach(server: &str) -> Finding {

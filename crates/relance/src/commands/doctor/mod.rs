@@ -2,6 +2,7 @@
 
 mod base;
 mod checks;
+mod dns;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod engine;
+mod inbound;
 mod logs;
 mod post;
 mod stop;
@@ -60,6 +61,8 @@ pub struct Args {
     #[command(flatten)]
     access: access::Access,
     #[command(flatten)]
+    inbound: inbound::Inbound,
+    #[command(flatten)]
     post: Post,
 }
 
@@ -86,7 +89,8 @@ impl Args {
             request_timeout: period(&self.request_timeout, "--request-timeout")?,
         };
         let access = self.access.config(sender)?;
-        Ok(api::Config { public_url, ops, access, ..api::Config::default() })
+        let inbound = self.inbound.config()?;
+        Ok(api::Config { public_url, ops, access, inbound, ..api::Config::default() })
     }
 
     /// The address under which people reach the server: as given, or the one that it listens on.
@@ -130,6 +134,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
         delivery_bell: Arc::clone(&delivery_bell),
         config: args.config(public_url.clone(), sender)?,
     });
+    let door = args.inbound.door().await?;
     let ops = match args.ops_listen {
         Some(address) => Some(bind(address, "--ops-listen").await?),
         None => None,
@@ -137,7 +142,13 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
 
     let stop = stop::Stop::on_signals();
     let mut work = Vec::new();
+    if let Some(listener) = door {
+        tracing::info!(bounce_listen = %listener.local_addr()?, "bounces are taken");
+        let return_path = args.post.return_path();
+        work.push(tokio::spawn(args.inbound.take(listener, &app, &store, return_path, &stop)));
+    }
     if engine_lock.is_some() {
+        work.push(tokio::spawn(inbound::tell(app.clone(), store.clone(), stop.clone())));
         work.push(tokio::spawn(engine::run(
             app.clone(),
             store.clone(),
