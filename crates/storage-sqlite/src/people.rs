@@ -33,7 +33,7 @@ impl PeopleStore for Sqlite {
         Ok(merged)
     }
 
-    async fn forward(&self, contacts: Vec<ContactId>) -> Result<Vec<ContactId>> {
+    async fn successors(&self, contacts: Vec<ContactId>) -> Result<Vec<ContactId>> {
         self.read(move |connection| contacts.into_iter().map(|id| forwarded(connection, id)).collect()).await
     }
 

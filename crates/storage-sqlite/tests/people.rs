@@ -130,6 +130,11 @@ async fn fill(path: &Path) -> (ContactId, ContactId) {
                VALUES ({who} + 10, CAST(printf('w%015d', {who}) AS BLOB), {who}, 1, 1, 50, 50);
              INSERT INTO outbox_bodies VALUES ({who} + 10, 5, NULL, 'fr', '{{\"v\":\"vars-zebulon\"}}', NULL);
              INSERT INTO addressed VALUES ('j', 'mail', x'{who:04}', {who});
+             INSERT INTO consent_log VALUES ({who}, {who}, 1, 'newsletter', 1, 'form', 'proof-zebulon');
+             INSERT INTO pending_consents VALUES ({who}, 'news', x'00', {who}, 9, 1, 1, NULL);
+             INSERT INTO short_links SELECT 'l{who}', message_id, 1, 'https://shop.example/seen-by-zebulon' FROM outbox WHERE seq = {who};
+             INSERT INTO clicks (message_id, kind, link, url, at)
+               SELECT message_id, 'click', 'l', 'https://shop.example/seen-by-zebulon', 1 FROM outbox WHERE seq = {who};
              INSERT INTO held_triggers VALUES ('j', {who}, 0, 0, '{{\"contact\":{who},\"page\":\"seen-by-zebulon\"}}');
              INSERT INTO held_counts VALUES ('j', 1, 1, 0) ON CONFLICT DO UPDATE SET held = held + 1;"
         ))
@@ -181,7 +186,7 @@ fn no_table_keeps_the_number_of_somebody_who_is_gone() {
             if erase {
                 assert!(db.erase_contact(other, dated(4)).await.unwrap());
                 assert!(!db.erase_contact(other, dated(4)).await.unwrap());
-                assert_eq!(db.forward(vec![other, anna]).await.unwrap(), [ContactId(0), anna]);
+                assert_eq!(db.successors(vec![other, anna]).await.unwrap(), [ContactId(0), anna]);
             } else {
                 assert_eq!(db.merge_contacts(anna, other, dated(4)).await.unwrap(), Merged::Done);
                 let inputs = db.take_inputs(i64::MAX, 1_000).await.unwrap();
@@ -212,6 +217,7 @@ fn no_table_keeps_the_number_of_somebody_who_is_gone() {
             assert_eq!(of("SELECT at FROM trial_passages"), 1, "under what it took first");
             assert_eq!(of("SELECT count(*) FROM outbox WHERE contact_id = ANNA"), 4);
             assert_eq!(of("SELECT min(last_contact) FROM waves"), anna.0);
+            assert_eq!(of("SELECT asked_at FROM pending_consents"), other.0, "the newest question");
             assert_eq!(of("SELECT count(*) FROM list_members WHERE contact_id = ANNA AND list = 'vip'"), 1);
         }
     }
@@ -260,6 +266,9 @@ fn what_was_erased_is_not_in_the_file_any_more() {
     sql.execute_batch(&format!(
         "UPDATE outbox SET detail = NULL WHERE contact_id = {anna};
          UPDATE outbox_bodies SET variables = '{{}}', to_address = NULL WHERE seq IN ({anna}, {anna} + 10);
+         DELETE FROM consent_log WHERE contact_id = {anna};
+         DELETE FROM short_links WHERE code = 'l{anna}';
+         DELETE FROM clicks WHERE message_id = (SELECT message_id FROM outbox WHERE seq = {anna});
          UPDATE held_triggers SET event = '{{\"contact\":{anna}}}' WHERE held_no = {anna};"
     ))
     .unwrap();

@@ -58,7 +58,7 @@ async fn work(house: &mut House, chance: &mut Chance, now: Timestamp) {
     house.flips(now).await;
     // Who is no more was told nothing of it.
     let told: Vec<ContactId> = house.told.keys().map(|(_, contact)| *contact).collect();
-    let today = house.store.forward(told.clone()).await.unwrap();
+    let today = house.store.successors(told.clone()).await.unwrap();
     let gone: Vec<ContactId> =
         told.into_iter().zip(today).filter(|(was, is)| was != is).map(|(was, _)| was).collect();
     house.told.retain(|(_, contact), _| !gone.contains(contact));

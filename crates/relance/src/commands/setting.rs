@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Subcommand;
-use engine::{live::book, live::nightly, segments::ZONE_SETTING};
+use engine::{live::book, live::nightly, people, segments::ZONE_SETTING};
 use model::{Problem, Problems, Zone, doc};
 use serde_json::Value;
 use storage::settings::{SettingsStore, key};
@@ -65,6 +65,11 @@ const SETTINGS: &[Setting] = &[
         about: "caps, smart sending, quiet hours and limits: docs/sending.md",
         check: sending,
     },
+    Setting {
+        name: people::RETENTION,
+        about: "how many days what is kept, as in {events: 730}: docs/privacy.md",
+        check: retention,
+    },
     Setting { name: ZONE_SETTING, about: "the zone in which days begin, as in Europe/Paris", check: zone },
     Setting {
         name: delivery::webhook::SETTING,
@@ -96,6 +101,10 @@ fn minute(node: &doc::Node, _: &str) -> Result<(), Problems> {
 
 fn sending(_: &doc::Node, source: &str) -> Result<(), Problems> {
     policy::SendingRules::parse(source).map(drop)
+}
+
+fn retention(_: &doc::Node, source: &str) -> Result<(), Problems> {
+    people::parse_retention(source).map(drop)
 }
 
 fn webhooks(node: &doc::Node, _: &str) -> Result<(), Problems> {

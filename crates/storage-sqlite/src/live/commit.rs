@@ -81,6 +81,7 @@ fn has_departed(connection: &Connection, step: &StepCommit) -> Result<bool> {
         .iter()
         .map(|step| step.contact)
         .chain(step.alarms.iter().filter(|(_, alarm)| alarm.due.is_some()).map(|(contact, _)| *contact))
+        .chain(step.scores.iter().map(|score| score.contact))
         .chain(answered);
     // A merge tells who left the segments by leaving: its own answers name those who are gone.
     Ok(taken || concerned.any(|contact| gone.contains(&contact)))

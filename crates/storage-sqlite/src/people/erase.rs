@@ -55,6 +55,7 @@ fn erase_known(connection: &Connection, known: &[Contact], now: Timestamp) -> Re
         crate::rfm::forget(connection, contact.id)?;
         storage::fault::point("erase.in_history");
         one.journeys()?;
+        one.consents()?;
         one.messages()?;
         one.bitmaps()?;
         one.run("DELETE FROM segment_states WHERE contact_id = ?1")?;
@@ -163,6 +164,19 @@ impl Gone<'_> {
             "UPDATE coupon_uses SET contact_id = 0, run = NULL, ordinal = NULL, node = NULL,
                redeemed_by = CASE WHEN redeemed_by IS NULL THEN NULL ELSE 0 END WHERE contact_id = ?1",
         )?;
+        Ok(())
+    }
+
+    /// What was agreed to, and what was done with the links of its messages.
+    fn consents(&self) -> Result<()> {
+        for table in ["consent_log", "pending_consents"] {
+            self.run(&format!("DELETE FROM {table} WHERE contact_id = ?1"))?;
+        }
+        for table in ["short_links", "clicks", "forwards"] {
+            self.run(&format!(
+                "DELETE FROM {table} WHERE message_id IN (SELECT message_id FROM outbox WHERE contact_id = ?1)"
+            ))?;
+        }
         Ok(())
     }
 

@@ -59,6 +59,7 @@ pub(crate) fn merge(
     let timers = pair.alarm()?;
     pair.run("UPDATE outbox SET contact_id = ?1 WHERE contact_id = ?2")?;
     pair.run("UPDATE addressed SET contact_id = ?1 WHERE contact_id = ?2")?;
+    pair.consents()?;
     let passed = pair.waves()?;
     pair.audiences()?;
     pair.run_on("DELETE FROM contacts WHERE contact_id = ?1", [loser.0])?;
@@ -268,6 +269,19 @@ impl Pair<'_> {
              ON CONFLICT (contact_id, journey, node) DO UPDATE SET n = n + excluded.n",
         )?;
         self.run_on("DELETE FROM node_passages WHERE contact_id = ?1", [self.loser])?;
+        Ok(())
+    }
+
+    /// The history of consents is one; of two questions that wait for an answer the newest stays.
+    fn consents(&self) -> Result<()> {
+        self.run("UPDATE consent_log SET contact_id = ?1 WHERE contact_id = ?2")?;
+        self.run(
+            "DELETE FROM pending_consents WHERE contact_id IN (?1, ?2) AND EXISTS (SELECT 1 FROM pending_consents other
+               WHERE other.contact_id IN (?1, ?2) AND other.contact_id <> pending_consents.contact_id
+                 AND other.purpose = pending_consents.purpose
+                 AND (other.asked_at, other.contact_id = ?1) > (pending_consents.asked_at, pending_consents.contact_id = ?1))",
+        )?;
+        self.run("UPDATE pending_consents SET contact_id = ?1 WHERE contact_id = ?2")?;
         Ok(())
     }
 

@@ -36,7 +36,7 @@ pub(super) fn load(connection: &Connection, id: ContactId, now: Timestamp) -> Re
     Ok(Some(Person {
         merged: merged(connection, id)?,
         events: events::of_kinds(connection, &[id], &[], (Timestamp::MIN, Timestamp::MAX))?,
-        messages: outbox::list(connection, &messages, 0, usize::MAX)?,
+        messages: outbox::list(connection, &messages, 0, i32::MAX as usize)?,
         enrolments: enrolments(connection, id)?,
         coupons: coupons(connection, id)?,
         products: products(connection, &orders, &carts)?,
