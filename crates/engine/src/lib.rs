@@ -3,6 +3,7 @@
 pub mod campaign;
 pub mod catalogue;
 pub mod live;
+pub mod people;
 pub mod rfm;
 pub mod rules;
 pub mod segments;

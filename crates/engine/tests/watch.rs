@@ -1,6 +1,9 @@
 //! Segments and RFM kept true by the living engine: whatever arrives, in whatever order, however the batches are cut,
 //! refused or begun again, what is kept equals what the whole base says from scratch, at every instant.
 
+#[path = "watch/people.rs"]
+mod people;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

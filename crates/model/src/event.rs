@@ -103,6 +103,8 @@ pub mod kind {
     pub const CONTACT_MERGED: &str = "Contact Merged";
     /// Contacts were erased; property `erased`: their numbers. It happens to contact 0.
     pub const CONTACT_ERASED: &str = "Contact Erased";
+    /// What was kept of a contact became shorter: retention. Raised by the storage.
+    pub const HISTORY_TRIMMED: &str = "History Trimmed";
     /// A date field comes near; properties `field`, `date`. Raised by the engine for triggers of that kind.
     pub const DATE_REACHED: &str = "Date Reached";
     /// A recurring start; raised by the engine for the whole audience.

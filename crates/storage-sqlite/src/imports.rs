@@ -14,13 +14,14 @@ mod rest;
 
 use std::collections::HashMap;
 
-use model::{ContactId, Line, Problem, ProductId, Timestamp};
+use model::{Contact, ContactId, Line, Problem, ProductId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 use storage::{
     Result, Urgency,
     imports::{
         Checkpoint, Code, ContactKey, ImportBatch, ImportLine, ImportOutcome, ImportStore, ItemKind, Refusal,
     },
+    people::Edited,
 };
 
 use crate::{
@@ -84,24 +85,7 @@ fn run(
     let order_updates = std::mem::take(&mut batch.order_updates);
     let cart_changes = std::mem::take(&mut batch.cart_changes);
     let (carts, events) = (std::mem::take(&mut batch.carts), std::mem::take(&mut batch.events));
-    let mut work = Work {
-        connection,
-        now: batch.now,
-        codes: batch.codes(),
-        products: known,
-        contacts: HashMap::new(),
-        named: Named::new(),
-        visited: HashMap::new(),
-        days: DayDeltas::default(),
-        money: currency::Currencies::load(connection)?,
-        totals: orders::TotalsDeltas::default(),
-        redemptions: coupons::Redemptions::default(),
-        merges: Vec::new(),
-        passed: Vec::new(),
-        outcome: ImportOutcome::default(),
-        kinds: Kinds::default(),
-        queue: live::queue(connection, &batch)?,
-    };
+    let mut work = Work::begin(connection, &batch, known)?;
     work.take_contacts(contacts)?;
     work.take_products(products)?;
     work.take_orders(orders)?;
@@ -153,15 +137,56 @@ struct Work<'a> {
     money: currency::Currencies,
     totals: orders::TotalsDeltas,
     redemptions: coupons::Redemptions,
-    /// Winners and losers, in order.
-    merges: Vec<(ContactId, ContactId)>,
-    /// What would have come to losers.
-    passed: Vec<storage::live::NewInput>,
+    /// In order.
+    merges: Vec<crate::people::Moved>,
     outcome: ImportOutcome,
     /// Numbers of kinds of events.
     kinds: Kinds,
     /// Where inputs are added; none when the batch is of the past.
     queue: Option<Queue<'a>>,
+}
+
+impl<'a> Work<'a> {
+    fn begin(
+        connection: &'a Connection,
+        batch: &'a ImportBatch,
+        products: Vec<Option<ProductId>>,
+    ) -> Result<Self> {
+        Ok(Self {
+            connection,
+            now: batch.now,
+            codes: batch.codes(),
+            products,
+            contacts: HashMap::new(),
+            named: Named::new(),
+            visited: HashMap::new(),
+            days: DayDeltas::default(),
+            money: currency::Currencies::load(connection)?,
+            totals: orders::TotalsDeltas::default(),
+            redemptions: coupons::Redemptions::default(),
+            merges: Vec::new(),
+            outcome: ImportOutcome::default(),
+            kinds: Kinds::default(),
+            queue: live::queue(connection, batch)?,
+        })
+    }
+}
+
+/// Writes a changed profile: see `storage::people`.
+pub(crate) fn edit(
+    connection: &Connection,
+    before: &Contact,
+    after: Contact,
+    now: Timestamp,
+) -> Result<Edited> {
+    let mut batch = ImportBatch::new(now);
+    batch.live = true;
+    let mut work = Work::begin(connection, &batch, Vec::new())?;
+    let edited = work.edit(before, after)?;
+    if let Some(queue) = work.queue.take() {
+        queue.close(connection)?;
+    }
+    Ok(edited)
 }
 
 impl Work<'_> {

@@ -152,7 +152,7 @@ fn read_run(row: &Row<'_>) -> Result<JourneyRun> {
     })
 }
 
-fn slug(row: &Row<'_>, column: usize) -> Result<Slug> {
+pub(crate) fn slug(row: &Row<'_>, column: usize) -> Result<Slug> {
     let text: String = row.get(column).map_err(driver)?;
     Slug::parse(&text).map_err(|problem| inconsistent("journey_runs", &text, problem.message))
 }

@@ -398,6 +398,19 @@ pub(crate) fn select(
     Ok(list)
 }
 
+/// A message by its place.
+pub(crate) fn one(connection: &Connection, seq: i64) -> Result<Option<MessageRow>> {
+    let mut query = connection
+        .prepare_cached(
+            "SELECT o.seq, o.message_id, o.contact_id, o.send_id, b.decided_at, b.to_address, b.locale, b.variables,
+               o.at, b.expires_at, o.state, o.attempt, o.reason, o.detail
+             FROM outbox o JOIN outbox_bodies b ON b.seq = o.seq WHERE o.seq = ?1",
+        )
+        .map_err(driver)?;
+    let mut rows = query.query([seq]).map_err(driver)?;
+    rows.next().map_err(driver)?.map(|row| listed(row, connection, &mut SendPoints::default())).transpose()
+}
+
 /// A message by its id.
 pub(crate) fn find(connection: &Connection, message: MessageId) -> Result<Option<MessageRow>> {
     let mut query = connection
@@ -444,7 +457,11 @@ fn retry(tx: &Transaction<'_>, filter: &MessageFilter, at: Timestamp) -> Result<
     Ok(changed as u64)
 }
 
-fn suppression(connection: &Connection, address: AddressHash, now: Timestamp) -> Result<Option<Suppression>> {
+pub(crate) fn suppression(
+    connection: &Connection,
+    address: AddressHash,
+    now: Timestamp,
+) -> Result<Option<Suppression>> {
     let mut query = connection
         .prepare_cached(
             "SELECT reason, since, until, detail FROM suppressions

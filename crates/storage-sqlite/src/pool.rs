@@ -128,6 +128,12 @@ impl Sqlite {
         self.inner.with_reader(query)
     }
 
+    /// Rewrites the file without what was deleted, on a connection of its own: what waits on the writer waits.
+    pub(crate) fn rewrite(&self) -> Result<()> {
+        let connection = connect(&self.inner.path, &self.inner.options, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);").map_err(driver)
+    }
+
     /// Runs a change on the writer. It is committed, and on disk, when this returns; on an error nothing of it remains.
     /// A change once handed over is done, even when its caller stops waiting.
     ///
@@ -201,6 +207,7 @@ fn connect_writer(path: &Path, options: &Options) -> Result<Connection> {
         .execute_batch(&format!(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
+             PRAGMA secure_delete = FAST;
              PRAGMA wal_autocheckpoint = {LOG_PAGES};
              PRAGMA journal_size_limit = 268435456;"
         ))

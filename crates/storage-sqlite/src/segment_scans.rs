@@ -178,6 +178,12 @@ pub(crate) fn profiles<T>(
     Ok(answer)
 }
 
+/// The open carts of these contacts.
+pub(crate) fn open_carts_of(connection: &Connection, contacts: &[ContactId]) -> Result<Vec<Cart>> {
+    let push = |carts: &mut Vec<Cart>, cart: &Cart| carts.push(cart.clone());
+    contacts.iter().try_fold(Vec::new(), |carts, id| open_carts(connection, &(id.0..=id.0), carts, push))
+}
+
 pub(crate) fn open_carts<T>(
     connection: &Connection,
     contacts: &IdRange,

@@ -219,13 +219,7 @@ impl SegmentStore for Sqlite {
     }
 
     async fn load_open_carts(&self, contacts: Vec<ContactId>) -> Result<Vec<Cart>> {
-        self.read(move |connection| {
-            let push = |carts: &mut Vec<Cart>, cart: &Cart| carts.push(cart.clone());
-            contacts
-                .iter()
-                .try_fold(Vec::new(), |carts, id| scans::open_carts(connection, &(id.0..=id.0), carts, push))
-        })
-        .await
+        self.read(move |connection| scans::open_carts_of(connection, &contacts)).await
     }
 
     async fn fold_open_carts<T: Send + 'static>(

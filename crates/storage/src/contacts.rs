@@ -20,6 +20,28 @@ pub enum IdentifierKind {
     Anonymous = 4,
 }
 
+impl IdentifierKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::ExternalId, Self::Email, Self::Phone, Self::Anonymous];
+
+    /// The kind of a stored number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// Its word in files and answers.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ExternalId => "external_id",
+            Self::Email => "email",
+            Self::Phone => "phone",
+            Self::Anonymous => "anonymous_id",
+        }
+    }
+}
+
 /// Contacts.
 pub trait ContactStore {
     /// The contacts with these ids, in the order of the ids; unknown ids are left out.

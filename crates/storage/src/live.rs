@@ -258,6 +258,9 @@ pub struct StepCommit {
     pub at: Timestamp,
     /// What is done with it.
     pub done: Done,
+    /// The last departure ([`crate::people::PeopleStore::last_departure`]) before the batch was taken: when a contact that
+    /// it concerns went since, nothing is written. None: the caller keeps to contacts of which it knows otherwise.
+    pub as_of: Option<i64>,
     /// Enrolments that began or went on.
     pub enrolments: Vec<EnrolmentStep>,
     /// Alarm clocks, set anew.
@@ -297,6 +300,7 @@ impl StepCommit {
         Self {
             at,
             done,
+            as_of: None,
             enrolments: Vec::new(),
             alarms: Vec::new(),
             changes: Vec::new(),
@@ -326,7 +330,8 @@ pub enum StepOutcome {
     },
     /// Nothing was written: these contacts changed since they were loaded. Load again, try again.
     Conflict(Vec<ContactId>),
-    /// Nothing was written: what was to be done is done already, by somebody else.
+    /// Nothing was written: what was to be done is done already, by somebody else, or concerns contacts that were merged
+    /// or erased since. Take it again.
     Moved,
 }
 

@@ -1,9 +1,12 @@
 //! The admin API, `/api/v1/…`: a folder per aggregate, a file per operation.
 
 pub mod carts;
+pub mod contacts;
 pub mod coupons;
+pub mod fields;
 pub mod jobs;
 pub mod journeys;
+pub mod lists;
 mod live;
 pub mod messages;
 pub mod orders;
@@ -87,6 +90,9 @@ impl State {
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
     operations!(Section::new("live"), S; live)
+        .with(contacts::section())
+        .with(fields::section())
+        .with(lists::section())
         .with(segments::section())
         .with(products::section())
         .with(carts::section())

@@ -177,6 +177,7 @@ impl Actor {
             self.ring_timers(scene, carts);
         }
         self.rehome(scene);
+        self.leave_doubles();
         // What takes the contact out takes it out before anything of the same batch is sent.
         let agenda: Vec<Happening> = self.agenda.iter().cloned().collect();
         for happening in &agenda {
@@ -207,6 +208,32 @@ impl Actor {
                     let journey = Arc::clone(to);
                     self.inside.push(Inside { journey, run, fresh: true, touched: true, arrived });
                 }
+            }
+        }
+    }
+
+    /// After a merge: where two contacts that are one now were inside one journey with the same key, who entered first goes
+    /// on.
+    fn leave_doubles(&mut self) {
+        if !self.agenda.iter().any(|happening| happening.event.kind == kind::CONTACT_MERGED) {
+            return;
+        }
+        let of = |inside: &Inside| {
+            let entry = inside.run.entry();
+            (inside.journey.record.journey.clone(), entry.key.clone())
+        };
+        let order = |inside: &Inside| {
+            let entry = inside.run.entry();
+            (entry.at, inside.journey.record.run, entry.ordinal)
+        };
+        for place in 0..self.inside.len() {
+            let own = &self.inside[place];
+            let is_first =
+                |other: &Inside| !other.run.is_over() && of(other) == of(own) && order(other) < order(own);
+            if !own.run.is_over() && self.inside.iter().any(is_first) {
+                let own = &mut self.inside[place];
+                own.run.leave(Leaving::Gone);
+                own.touched = true;
             }
         }
     }
@@ -572,6 +599,10 @@ impl Actor {
                 }
             }
             kind::CONTACT_CREATED | kind::CONTACT_UPDATED | timers::TIMERS_CHECKED => self.set_dates(scene),
+            kind::CONTACT_MERGED => {
+                self.timers.take_over(event);
+                self.set_dates(scene);
+            }
             _ => {}
         }
     }

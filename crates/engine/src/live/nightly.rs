@@ -24,7 +24,7 @@ use super::{
     Book, Ground,
     watch::{self, Seen, Watch, build::Built},
 };
-use crate::{catalogue, rfm, segments};
+use crate::{catalogue, people, rfm, segments};
 
 /// Setting: minutes after midnight, UTC, at which the night's work begins. 60 until it is set.
 pub const SETTING: &str = "nightly_minute";
@@ -36,6 +36,8 @@ const RESCORED: usize = 2_000;
 /// A piece of work over the whole base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
+    /// What was kept long enough.
+    Forget,
     /// Scores of a model.
     Score(Slug),
     /// Contacts whom an order rescored while the model's run was under way.
@@ -201,6 +203,14 @@ impl Jobs {
     ) -> Result<()> {
         let hour = self.hour.unwrap_or(now);
         match piece {
+            Piece::Forget => {
+                let store = store.clone();
+                self.spawn(async move {
+                    let kept = people::retention(&store).await?;
+                    people::sweep(&store, kept, now).await?;
+                    Ok(Found::Nothing)
+                });
+            }
             Piece::Score(model) => {
                 let Some(model) = scored_since(store, &model, hour).await? else {
                     return self.end(store, watch).await;
@@ -221,8 +231,9 @@ impl Jobs {
                 let live = store.load_rfm_state(model).await?.live;
                 let contacts: Vec<ContactId> = live.iter().map(|one| one.contact).collect();
                 for batch in contacts.chunks(RESCORED) {
+                    let as_of = store.last_departure().await?;
                     let seen = watch.rescored(store, batch.to_vec(), now).await?;
-                    commit(store, watch, seen, now).await?;
+                    commit(store, watch, seen, as_of, now).await?;
                 }
                 self.end(store, watch).await?;
             }
@@ -289,6 +300,8 @@ impl Jobs {
 
 /// The night's pieces.
 async fn plan<S: Storage>(store: &S, watch: &Watch) -> Result<VecDeque<Piece>> {
+    // First: what goes is not counted again.
+    let forget = (!people::retention(store).await?.is_empty()).then_some(Piece::Forget);
     let models: Vec<Slug> = store.load_rfm_models().await?.into_iter().map(|record| record.model).collect();
     let scores = models.iter().cloned().map(Piece::Score);
     let rescores = models.iter().cloned().map(Piece::Rescore);
@@ -301,7 +314,7 @@ async fn plan<S: Storage>(store: &S, watch: &Watch) -> Result<VecDeque<Piece>> {
     let by_scores = swept(|reads| !reads.rfm_models.is_empty());
     let by_time = swept(|reads| reads.rfm_models.is_empty() && reads.time);
     let rest = [Piece::Learn, Piece::Close];
-    Ok(scores.chain(rescores).chain(by_scores).chain(by_time).chain(rest).collect())
+    Ok(forget.into_iter().chain(scores).chain(rescores).chain(by_scores).chain(by_time).chain(rest).collect())
 }
 
 /// The model, unless it was scored at `hour` or after.
@@ -358,12 +371,19 @@ fn tell(book: &Book, slug: &Slug, at: Timestamp) -> Tell {
 }
 
 /// Commits what was seen by itself: its events become inputs.
-async fn commit<S: Storage>(store: &S, watch: &mut Watch, mut seen: Seen, now: Timestamp) -> Result<()> {
+async fn commit<S: Storage>(
+    store: &S,
+    watch: &mut Watch,
+    mut seen: Seen,
+    as_of: i64,
+    now: Timestamp,
+) -> Result<()> {
     if seen.is_empty() {
         return Ok(());
     }
     let told = std::mem::take(&mut seen.events);
     let mut step = StepCommit::new(now, Done::Alarms);
+    step.as_of = Some(as_of);
     step.members = seen.members.clone();
     step.scores = seen.scores.clone();
     step.inputs = told.into_iter().map(|(event, causes)| NewInput { event, causes, stored: false }).collect();

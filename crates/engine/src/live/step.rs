@@ -57,6 +57,8 @@ pub struct Work {
     pub waves: Vec<NewWave>,
     /// Who enters a version with its audience.
     pub enters: Option<Enters>,
+    /// See [`StepCommit::as_of`].
+    pub as_of: Option<i64>,
 }
 
 /// Contacts of an audience who enter.
@@ -160,6 +162,7 @@ pub type Members<'a> = &'a (dyn Fn(&str, ContactId) -> Option<bool> + Sync);
 impl<S: Storage> Batch<'_, S> {
     async fn compute(&self, work: &Work, done: Done, lease: &mut Lease) -> Result<(StepCommit, Stepped)> {
         let mut commit = StepCommit::new(self.now, done);
+        commit.as_of = work.as_of;
         commit.waves.clone_from(&work.waves);
         commit.members = self.seen.members.clone();
         commit.scores = self.seen.scores.clone();
@@ -289,6 +292,13 @@ impl<S: Storage> Batch<'_, S> {
     fn may_matter(&self, event: &Event) -> bool {
         match event.kind.as_str() {
             lives::AUDIENCE | lives::HELD | timers::TIMERS_CHECKED => return true,
+            // What a merged contact's alarm was to ring for.
+            kind::CONTACT_MERGED
+                if event.properties.contains_key(timers::OF_MERGED)
+                    || timers::has_dates(&self.ground.book) =>
+            {
+                return true;
+            }
             kind::CART_UPDATED | kind::ORDER_COMPLETED
                 if !timers::abandoned_after(&self.ground.book).is_empty() =>
             {
@@ -336,11 +346,13 @@ impl<S: Storage> Batch<'_, S> {
     fn resume(&self, enrolment: &LiveEnrolment) -> Result<Option<Inside>> {
         let Some(journey) = self.ground.book.of_run(enrolment.run) else { return Ok(None) };
         let Some(state) = &enrolment.state else { return Ok(None) };
-        let run = Run::resume(journey::Person::default(), state).ok_or_else(|| StoreError::Inconsistent {
-            table: "enrolments",
-            row: format!("{}, {}, {}", enrolment.contact, enrolment.run, enrolment.ordinal),
-            why: "the state does not read back".into(),
-        })?;
+        let mut run =
+            Run::resume(journey::Person::default(), state).ok_or_else(|| StoreError::Inconsistent {
+                table: "enrolments",
+                row: format!("{}, {}, {}", enrolment.contact, enrolment.run, enrolment.ordinal),
+                why: "the state does not read back".into(),
+            })?;
+        run.renumber(enrolment.ordinal);
         Ok(Some(Inside {
             journey: Arc::clone(journey),
             run,
@@ -767,7 +779,11 @@ impl<'b> Cares<'b> {
     /// Whether one of them cares for an event.
     pub fn for_event(&self, event: &Event) -> bool {
         match event.kind.as_str() {
-            super::RESUMED | timers::TIMERS_CHECKED | lives::AUDIENCE | lives::HELD => true,
+            super::RESUMED
+            | timers::TIMERS_CHECKED
+            | lives::AUDIENCE
+            | lives::HELD
+            | kind::CONTACT_MERGED => true,
             kind::CART_UPDATED | kind::ORDER_COMPLETED if self.carts => true,
             kind::CONTACT_CREATED | kind::CONTACT_UPDATED if self.dates => true,
             kind => self.book.kinds.contains(kind),

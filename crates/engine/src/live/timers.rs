@@ -77,6 +77,20 @@ impl Timers {
         bytes
     }
 
+    /// Takes over what the alarms of merged contacts were to ring for: property [`OF_MERGED`] of `Contact Merged`. Dates are
+    /// those of the joined profile, so the caller sets them.
+    pub fn take_over(&mut self, event: &Event) {
+        let lists = event.properties.get(OF_MERGED).and_then(Json::as_array);
+        for list in lists.into_iter().flatten() {
+            let bytes: Vec<u8> = serde_json::from_value(list.clone()).unwrap_or_default();
+            for timer in Self::from_bytes(&bytes).0 {
+                if matches!(timer.what, What::Cart { .. }) && !self.0.contains(&timer) {
+                    self.0.push(timer);
+                }
+            }
+        }
+    }
+
     /// The earliest.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
@@ -278,6 +292,8 @@ pub fn cart_abandoned<'p>(
     }
 }
 
+/// Property of `Contact Merged`: bytes of timers, as lists of numbers.
+pub const OF_MERGED: &str = "timers";
 /// Property of an abandoned cart's event: for how many seconds it was left alone.
 pub const AFTER: &str = "abandoned_after";
 /// Property of an event that the engine raises for one journey: its slug.

@@ -248,14 +248,18 @@ impl Watch {
     ) -> Result<Seen> {
         let mut seen = Seen::default();
         let mut causes: BTreeMap<ContactId, u8> = BTreeMap::new();
-        let mut bought = BTreeSet::new();
+        let (mut bought, mut gone) = (BTreeSet::new(), BTreeSet::new());
         let mut asked: Vec<BTreeSet<ContactId>> = vec![BTreeSet::new(); self.segments.len()];
+        for input in inputs {
+            gone.extend(reads::gone(&input.event));
+        }
+        seen.touched.extend(gone.iter().map(|contact| contact.0.cast_unsigned()));
         for input in inputs.iter().filter(|input| input.event.contact != ContactId(0)) {
             let contact = input.event.contact;
             seen.touched.insert(contact.0.cast_unsigned());
             let known = causes.entry(contact).or_default();
             *known = (*known).max(input.causes);
-            if reads::is_order(&input.event.kind) {
+            if reads::is_order(&input.event.kind) || input.event.kind == kind::CONTACT_MERGED {
                 bought.insert(contact);
             }
             self.interest.touched(&input.event, &mut |place| {
@@ -281,8 +285,28 @@ impl Watch {
             }
         }
         self.answer(store, &asked, inputs, placed, now, &mut seen, &mut events).await?;
+        self.leave(&gone, &mut seen);
         finish(&mut seen, events, &causes);
         Ok(seen)
+    }
+
+    /// Those who are no more (merged, erased) leave all segments; nobody is told so.
+    fn leave(&self, gone: &BTreeSet<ContactId>, seen: &mut Seen) {
+        for one in self.segments.iter().filter(|_| !gone.is_empty()) {
+            let left: Vec<ContactId> = gone
+                .iter()
+                .copied()
+                .filter(|contact| one.members.contains(contact.0.cast_unsigned()))
+                .collect();
+            seen.moved.extend(left.iter().map(|contact| ((one.file.slug.to_string(), *contact), false)));
+            let answers: Vec<MemberAnswer> = left
+                .into_iter()
+                .map(|contact| MemberAnswer { contact, member: false, flip: None, state: None })
+                .collect();
+            if !answers.is_empty() {
+                seen.members.push((one.file.slug.clone(), one.fingerprint.clone(), answers));
+            }
+        }
     }
 
     /// What the passing of time does to memberships that were due to change until `now`. Nothing is written.

@@ -266,6 +266,7 @@ impl<S: Storage> Engine<S> {
     async fn inputs(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
         let until = self.store.last_input().await?;
         loop {
+            let as_of = Some(self.store.last_departure().await?);
             let inputs = self.store.take_inputs(until, INPUTS).await?;
             let taken = inputs.len();
             if taken == 0 {
@@ -275,7 +276,8 @@ impl<S: Storage> Engine<S> {
             let mut products = products::concerned(&self.store, &self.ground, &inputs, now).await?;
             let done = Done::Inputs(inputs.iter().map(|input| input.no).collect());
             let happened = inputs.into_iter().map(|Input { event, causes, .. }| (event, causes)).collect();
-            let work = Work { happened, waves: std::mem::take(&mut products.waves), ..Work::default() };
+            let work =
+                Work { happened, waves: std::mem::take(&mut products.waves), as_of, ..Work::default() };
             let stepped = self.step(&work, seen, done, now).await?;
             if stepped.is_some() {
                 products.committed(&self.store).await?;
@@ -289,23 +291,26 @@ impl<S: Storage> Engine<S> {
     }
 
     async fn flips(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
+        let as_of = Some(self.store.last_departure().await?);
         let due = self.store.load_due_flips(now, ALARMS).await?;
         if due.is_empty() {
             return Ok(());
         }
         worked.flips += due.len() as u64;
         let seen = self.watch.flip(&self.store, &self.ground, &due, now).await?;
-        worked.took(self.step(&Work::default(), seen, Done::Alarms, now).await?);
+        let work = Work { as_of, ..Work::default() };
+        worked.took(self.step(&work, seen, Done::Alarms, now).await?);
         Ok(())
     }
 
     async fn alarms(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
+        let as_of = Some(self.store.last_departure().await?);
         let rang = self.store.due_alarms(now, ALARMS).await?;
         if rang.is_empty() {
             return Ok(());
         }
         worked.alarms += rang.len() as u64;
-        let work = Work { rang, ..Work::default() };
+        let work = Work { rang, as_of, ..Work::default() };
         worked.took(self.step(&work, Seen::default(), Done::Alarms, now).await?);
         Ok(())
     }
@@ -329,6 +334,7 @@ impl<S: Storage> Engine<S> {
 
     /// The next contacts of the first wave.
     async fn wave(&mut self, now: Timestamp, worked: &mut Worked) -> Result<()> {
+        let as_of = Some(self.store.last_departure().await?);
         let Some(wave) = self.next_wave().await? else { return Ok(()) };
         let Wave { no, event, causes, contacts, checkpoint } = wave;
         let done = usize::try_from(contacts.rank(checkpoint.0.unsigned_abs())).unwrap_or(usize::MAX);
@@ -339,7 +345,7 @@ impl<S: Storage> Engine<S> {
         let meant = chunk.iter().filter(|contact| self.watch.still_stands(&event, **contact));
         let happened = meant.map(|contact| (Event { contact: *contact, ..event.clone() }, causes)).collect();
         let done = Done::Wave { no, from: checkpoint, to };
-        let work = Work { happened, ..Work::default() };
+        let work = Work { happened, as_of, ..Work::default() };
         worked.took(self.step(&work, Seen::default(), done, now).await?);
         worked.waves += chunk.len().max(1) as u64;
         Ok(())

@@ -158,4 +158,10 @@ impl Run {
             done: Effects::default(),
         })
     }
+
+    /// The enrolment has another ordinal than when it was kept: its contact was merged into another that was in the same
+    /// run, too.
+    pub const fn renumber(&mut self, ordinal: u32) {
+        self.entry.ordinal = ordinal;
+    }
 }

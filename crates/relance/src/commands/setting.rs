@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Subcommand;
-use engine::{live::book, live::nightly, segments::ZONE_SETTING};
+use engine::{live::book, live::nightly, people, segments::ZONE_SETTING};
 use model::{Problem, Problems, Zone, doc};
 use serde_json::Value;
 use storage::settings::{SettingsStore, key};
@@ -70,6 +70,11 @@ const SETTINGS: &[Setting] = &[
         about: "what soft and hard bounces and complaints lead to: docs/bounces.md",
         check: bounces,
     },
+    Setting {
+        name: people::RETENTION,
+        about: "how many days what is kept, as in {events: 730}: docs/privacy.md",
+        check: retention,
+    },
     Setting { name: ZONE_SETTING, about: "the zone in which days begin, as in Europe/Paris", check: zone },
     Setting {
         name: delivery::webhook::SETTING,
@@ -105,6 +110,10 @@ fn sending(_: &doc::Node, source: &str) -> Result<(), Problems> {
 
 fn bounces(_: &doc::Node, source: &str) -> Result<(), Problems> {
     storage::post::BounceRules::parse(source).map(drop)
+}
+
+fn retention(_: &doc::Node, source: &str) -> Result<(), Problems> {
+    people::parse_retention(source).map(drop)
 }
 
 fn webhooks(node: &doc::Node, _: &str) -> Result<(), Problems> {

@@ -5,6 +5,7 @@ use storage::{
     Result, StoreError,
     contacts::IdentifierKind,
     imports::{ContactKey, ContactPatch, ItemKind},
+    people::Edited,
 };
 
 use super::Work;
@@ -65,6 +66,22 @@ impl Work<'_> {
         self.outcome.contacts.changed += 1;
         self.contact_updated(&before, &contact)?;
         Ok(Ok(()))
+    }
+
+    /// Writes a profile that somebody changed by hand, unless it is not what they saw.
+    pub(super) fn edit(&mut self, before: &Contact, mut after: Contact) -> Result<Edited> {
+        if load_one(self.connection, before.id)?.as_ref() != Some(before) {
+            return Ok(Edited::Changed);
+        }
+        if after == *before {
+            return Ok(Edited::Done);
+        }
+        after.updated_at = after.updated_at.max(self.now);
+        self.release_changed(before, &after)?;
+        self.claim_all(&after)?;
+        update(self.connection, &after)?;
+        self.contact_updated(before, &after)?;
+        Ok(Edited::Done)
     }
 
     pub(super) fn contact(&self, id: ContactId) -> Result<Contact> {

@@ -151,29 +151,23 @@ impl Work<'_> {
         };
         let first = rank(&self.contact(one)?) <= rank(&self.contact(other)?);
         let (winner, loser) = if first { (one, other) } else { (other, one) };
-        self.passed.extend(people::merge(self.connection, winner, loser, self.now)?);
+        let moved = people::merge(self.connection, winner, loser, self.now)?;
         for id in self.contacts.values_mut().filter(|id| **id == loser) {
             *id = winner;
         }
         self.totals.merged(winner, loser);
         self.redemptions.merged(winner, loser);
-        self.merges.push((winner, loser));
+        self.merges.push(moved);
         Ok(winner)
     }
 
     /// Tells the engine of the batch's merges: behind all that happened in it, and for a file of the past, too, for the
     /// engine holds the loser in memory.
     pub(super) fn tell_merged(&mut self) -> Result<()> {
-        let merges = std::mem::take(&mut self.merges);
-        if merges.is_empty() {
-            return Ok(());
+        match std::mem::take(&mut self.merges) {
+            none if none.is_empty() => Ok(()),
+            merges => people::tell(self.connection, merges, self.now),
         }
-        let mut told = Vec::with_capacity(merges.len());
-        for (winner, loser) in merges {
-            // A winner may have been merged again.
-            told.push((people::forwarded(self.connection, winner)?, loser));
-        }
-        people::tell(self.connection, &told, std::mem::take(&mut self.passed), self.now)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one transaction that commits what a batch decided.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use model::{Contact, ContactId, Slug, Timestamp, Value};
 use rusqlite::{Connection, OptionalExtension, Transaction};
@@ -11,11 +11,11 @@ use storage::{
 };
 
 use super::{enrolments, inputs, trials};
-use crate::{contacts, coupons, outbox, pool::driver, rfm, segments};
+use crate::{contacts, coupons, outbox, people, pool::driver, rfm, segments};
 
 /// Commits a batch. Everything that could refuse it is looked at before anything is written.
 pub(super) fn step(transaction: &Transaction<'_>, step: &StepCommit) -> Result<StepOutcome> {
-    if !is_to_be_done(transaction, &step.done)? {
+    if !is_to_be_done(transaction, &step.done)? || has_departed(transaction, step)? {
         return Ok(StepOutcome::Moved);
     }
     let mut stale = Vec::new();
@@ -59,6 +59,32 @@ fn is_to_be_done(connection: &Connection, done: &Done) -> Result<bool> {
         Done::Audience { run, from, .. } => Ok(run_stands(connection, *run)? == Some(*from)),
         Done::Alarms => Ok(true),
     }
+}
+
+/// Whether somebody whom a batch concerns was merged or erased since it was taken.
+fn has_departed(connection: &Connection, step: &StepCommit) -> Result<bool> {
+    let Some(as_of) = step.as_of else { return Ok(false) };
+    let gone = people::departed_since(connection, as_of)?;
+    if gone.is_empty() {
+        return Ok(false);
+    }
+    let taken = match &step.done {
+        Done::Inputs(numbers) => inputs::contacts_of(connection, numbers)?.iter().any(|id| gone.contains(id)),
+        Done::Wave { from, to, .. } | Done::Audience { from, to, .. } if from < to => {
+            gone.range((Bound::Excluded(*from), Bound::Included(*to))).next().is_some()
+        }
+        _ => false,
+    };
+    let answered = step.members.iter().flat_map(|(_, _, answers)| answers).map(|answer| answer.contact);
+    let mut concerned = step
+        .enrolments
+        .iter()
+        .map(|step| step.contact)
+        .chain(step.alarms.iter().filter(|(_, alarm)| alarm.due.is_some()).map(|(contact, _)| *contact))
+        .chain(step.scores.iter().map(|score| score.contact))
+        .chain(answered);
+    // A merge tells who left the segments by leaving: its own answers name those who are gone.
+    Ok(taken || concerned.any(|contact| gone.contains(&contact)))
 }
 
 fn mark_done(connection: &Connection, done: &Done) -> Result<()> {

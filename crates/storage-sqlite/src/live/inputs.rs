@@ -244,6 +244,21 @@ pub(super) fn are_waiting(connection: &Connection, numbers: &[i64]) -> Result<bo
     Ok(true)
 }
 
+/// Whose these inputs are, as they were added.
+pub(super) fn contacts_of(connection: &Connection, numbers: &[i64]) -> Result<Vec<ContactId>> {
+    let mut query = connection
+        .prepare_cached("SELECT contact_id FROM inputs WHERE input_no BETWEEN ?1 AND ?2")
+        .map_err(driver)?;
+    let mut contacts = Vec::with_capacity(numbers.len());
+    for range in ranges(numbers) {
+        let rows = query.query_map(range, |row| row.get(0).map(ContactId)).map_err(driver)?;
+        for contact in rows {
+            contacts.push(contact.map_err(driver)?);
+        }
+    }
+    Ok(contacts)
+}
+
 /// Takes inputs out of the queue.
 pub(super) fn remove(connection: &Connection, numbers: &[i64]) -> Result<()> {
     let mut delete =

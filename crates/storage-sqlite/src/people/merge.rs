@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Contact, ContactId, Event, Timestamp, event::kind, text::folded};
 use roaring::RoaringTreemap;
-use rusqlite::{Connection, Params};
+use rusqlite::{Connection, OptionalExtension, Params};
 use serde_json::json;
 use storage::{Result, StoreError, contacts::IdentifierKind, live::NewInput};
 
@@ -22,14 +22,25 @@ use crate::{
 /// Name of the sequence of merges and erasures.
 pub(super) const SEQUENCE: &str = "departure";
 
-/// Makes the loser part of the winner; both must be there. [`tell`] must follow in the same transaction, with the inputs
-/// that this answers: what had passed the winner and would have come to the loser.
+/// What of a merge is to be told to the engine.
+pub(crate) struct Moved {
+    /// Who is both now.
+    pub(crate) winner: ContactId,
+    /// Who is no more.
+    loser: ContactId,
+    /// What the loser's alarm was to ring for: bytes of the engine.
+    timers: Vec<u8>,
+    /// What would have come to the loser and had passed the winner.
+    passed: Vec<NewInput>,
+}
+
+/// Makes the loser part of the winner; both must be there. [`tell`] must follow in the same transaction.
 pub(crate) fn merge(
     connection: &Connection,
     winner: ContactId,
     loser: ContactId,
     now: Timestamp,
-) -> Result<Vec<NewInput>> {
+) -> Result<Moved> {
     let load = |id| {
         load_one(connection, id)?.ok_or_else(|| inconsistent("identifiers", id, "the contact does not exist"))
     };
@@ -45,36 +56,35 @@ pub(crate) fn merge(
     pair.coupons(&ordinals)?;
     pair.trials()?;
     pair.passages()?;
-    pair.alarm()?;
+    let timers = pair.alarm()?;
     pair.run("UPDATE outbox SET contact_id = ?1 WHERE contact_id = ?2")?;
+    pair.run("UPDATE addressed SET contact_id = ?1 WHERE contact_id = ?2")?;
+    pair.consents()?;
     let passed = pair.waves()?;
     pair.audiences()?;
     pair.run_on("DELETE FROM contacts WHERE contact_id = ?1", [loser.0])?;
     update(connection, &joined)?;
     pair.forward(now)?;
-    Ok(passed)
+    Ok(Moved { winner, loser, timers, passed })
 }
 
-/// Tells the engine of merges (winners and losers), behind what else is to happen.
-pub(crate) fn tell(
-    connection: &Connection,
-    merges: &[(ContactId, ContactId)],
-    mut inputs: Vec<NewInput>,
-    now: Timestamp,
-) -> Result<()> {
-    let mut by_winner: BTreeMap<ContactId, Vec<ContactId>> = BTreeMap::new();
-    for (winner, loser) in merges {
-        by_winner.entry(*winner).or_default().push(*loser);
+/// Tells the engine of merges, behind what else is to happen. A winner may have been merged again since.
+pub(crate) fn tell(connection: &Connection, moved: Vec<Moved>, now: Timestamp) -> Result<()> {
+    let mut by_winner: BTreeMap<ContactId, (Vec<ContactId>, Vec<Vec<u8>>)> = BTreeMap::new();
+    let mut inputs = Vec::new();
+    for one in moved {
+        let winner = super::forwarded(connection, one.winner)?;
+        let told = by_winner.entry(winner).or_default();
+        told.0.push(one.loser);
+        told.1.extend(Some(one.timers).filter(|timers| !timers.is_empty()));
+        inputs.extend(one.passed);
     }
-    inputs.extend(by_winner.into_iter().map(|(winner, losers)| {
-        let event = Event {
-            contact: winner,
-            at: now,
-            received_at: now,
-            kind: kind::CONTACT_MERGED.into(),
-            message_id: None,
-            properties: serde_json::Map::from_iter([("merged".to_owned(), json!(losers))]),
-        };
+    inputs.extend(by_winner.into_iter().map(|(winner, (merged, timers))| {
+        let mut properties = serde_json::Map::from_iter([("merged".to_owned(), json!(merged))]);
+        if !timers.is_empty() {
+            properties.insert("timers".to_owned(), json!(timers));
+        }
+        let event = super::happening(winner, kind::CONTACT_MERGED, properties, now);
         NewInput { event, causes: 0, stored: false }
     }));
     add_inputs(connection, &inputs)
@@ -263,14 +273,32 @@ impl Pair<'_> {
         Ok(())
     }
 
-    /// The earliest rings; what it rings for is set anew by the engine.
-    fn alarm(&self) -> Result<()> {
+    /// The history of consents is one; of two questions that wait for an answer the newest stays.
+    fn consents(&self) -> Result<()> {
+        self.run("UPDATE consent_log SET contact_id = ?1 WHERE contact_id = ?2")?;
         self.run(
-            "INSERT INTO alarms (contact_id, due, timers) SELECT ?1, due, x'' FROM alarms WHERE contact_id = ?2 AND due IS NOT NULL
+            "DELETE FROM pending_consents WHERE contact_id IN (?1, ?2) AND EXISTS (SELECT 1 FROM pending_consents other
+               WHERE other.contact_id IN (?1, ?2) AND other.contact_id <> pending_consents.contact_id
+                 AND other.purpose = pending_consents.purpose
+                 AND (other.asked_at, other.contact_id = ?1) > (pending_consents.asked_at, pending_consents.contact_id = ?1))",
+        )?;
+        self.run("UPDATE pending_consents SET contact_id = ?1 WHERE contact_id = ?2")?;
+        Ok(())
+    }
+
+    /// The earliest rings. What the loser's is to ring for is bytes of the engine, which takes them over.
+    fn alarm(&self) -> Result<Vec<u8>> {
+        self.run(
+            "INSERT INTO alarms (contact_id, due, timers)
+             SELECT ?1, due, x'' FROM alarms WHERE contact_id = ?2 AND due IS NOT NULL
              ON CONFLICT (contact_id) DO UPDATE SET due = min(ifnull(due, excluded.due), excluded.due)",
         )?;
-        self.run_on("DELETE FROM alarms WHERE contact_id = ?1", [self.loser])?;
-        Ok(())
+        let timers = self
+            .connection
+            .prepare_cached("DELETE FROM alarms WHERE contact_id = ?1 RETURNING timers")
+            .and_then(|mut delete| delete.query_row([self.loser], |row| row.get(0)).optional())
+            .map_err(driver)?;
+        Ok(timers.unwrap_or_default())
     }
 
     /// Waves that have not come to the loser yet come to the winner; where they have passed it already, it happens to the
@@ -360,11 +388,11 @@ impl Pair<'_> {
     }
 }
 
-fn treemap(table: &'static str, row: i64, bytes: &[u8]) -> Result<RoaringTreemap> {
+pub(super) fn treemap(table: &'static str, row: i64, bytes: &[u8]) -> Result<RoaringTreemap> {
     RoaringTreemap::deserialize_from(bytes).map_err(|error| inconsistent(table, row, error))
 }
 
-fn bytes(map: &RoaringTreemap) -> Result<Vec<u8>> {
+pub(super) fn bytes(map: &RoaringTreemap) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(map.serialized_size());
     map.serialize_into(&mut bytes).map_err(|error| StoreError::Driver(error.to_string()))?;
     Ok(bytes)

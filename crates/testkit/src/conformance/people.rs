@@ -84,7 +84,7 @@ pub async fn people_anonymous_contacts_become_known(db: &impl People) {
     assert_eq!((browser(db, "b2").await, browser(db, "b1").await), (Some(one), Some(one)));
     assert_eq!(history(db, one).await, ["A", "B", "C"]);
     assert_eq!(db.count_contacts().await.unwrap().0, 1);
-    assert_eq!(db.forward(vec![two, one, ContactId(77)]).await.unwrap(), [one, one, ContactId(77)]);
+    assert_eq!(db.successors(vec![two, one, ContactId(77)]).await.unwrap(), [one, one, ContactId(77)]);
     assert_eq!(db.load_open_carts(vec![one]).await.unwrap().len(), 1);
 
     // The same once more changes nothing, and a browser without a name leads to her.
@@ -251,7 +251,7 @@ pub async fn people_merges_follow_each_other(db: &impl People) {
     let [a, b, c] = [shop_id(db, "a").await, shop_id(db, "b").await, shop_id(db, "c").await];
     db.merge_contacts(b, c, dated(2)).await.unwrap();
     db.merge_contacts(a, c, dated(3)).await.unwrap();
-    assert_eq!(db.forward(vec![a, b, c]).await.unwrap(), [a, a, a]);
+    assert_eq!(db.successors(vec![a, b, c]).await.unwrap(), [a, a, a]);
     assert_eq!(db.load_totals(vec![a]).await.unwrap()[0].orders, 1);
     bring(db, 4, |batch| {
         order(batch, "o2", "", dated(4), &[("mug", 1, 7)]);

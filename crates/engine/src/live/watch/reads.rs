@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Event, event::kind};
+use model::{ContactId, Event, event::kind};
 use segment::{Reads, SegmentFile};
 use serde_json::Value;
 
@@ -43,6 +43,17 @@ pub fn all_reads(workspace: &Workspace, file: &SegmentFile) -> Reads {
         all.time |= reads.time;
     }
     all
+}
+
+/// Contacts that are no more, as an input tells it: merged into another, or erased.
+pub(super) fn gone(event: &Event) -> Vec<ContactId> {
+    let name = match event.kind.as_str() {
+        kind::CONTACT_MERGED => "merged",
+        kind::CONTACT_ERASED => "erased",
+        _ => return Vec::new(),
+    };
+    let ids = event.properties.get(name).and_then(Value::as_array);
+    ids.into_iter().flatten().filter_map(Value::as_i64).map(ContactId).collect()
 }
 
 /// Whether an input of this kind is about an order.
@@ -106,8 +117,14 @@ impl Interest {
             show(*place);
         }
         match event.kind.as_str() {
-            // Somebody new has an answer to everything.
-            kind::CONTACT_CREATED => (0..self.reads.len()).for_each(show),
+            // Somebody new has an answer to everything, and so has somebody who was two.
+            kind::CONTACT_CREATED | kind::CONTACT_MERGED => (0..self.reads.len()).for_each(show),
+            kind::HISTORY_TRIMMED => {
+                let reads = self.reads.iter().enumerate();
+                reads
+                    .filter(|(_, reads)| reads.carts || !reads.event_kinds.is_empty())
+                    .for_each(|(place, _)| show(place));
+            }
             kind::CONTACT_UPDATED => {
                 for (place, reads) in self.reads.iter().enumerate() {
                     if reads_update(reads, event) {

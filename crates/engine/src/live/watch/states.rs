@@ -22,6 +22,8 @@ const VERSION: u8 = 0xA1;
 const NOT_STORED: &[&str] = &[
     kind::CONTACT_CREATED,
     kind::CONTACT_UPDATED,
+    kind::CONTACT_MERGED,
+    kind::HISTORY_TRIMMED,
     kind::CART_UPDATED,
     kind::CART_ABANDONED,
     kind::DATE_REACHED,
