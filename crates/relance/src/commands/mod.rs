@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod import;
 mod journey;
+mod key;
 mod recommend;
 mod reference;
 mod rfm;
@@ -47,6 +48,8 @@ pub enum Command {
     Deliver(deliver::Args),
     /// The server: tracking, admin API, links; with the living engine and delivery
     Serve(Box<serve::Args>),
+    /// Keys of programs: make, list, revoke
+    Key(key::Args),
     /// Copy the base into a folder while it is in use
     Backup(backup::Backup),
     /// Bring a backup back
@@ -77,6 +80,7 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::Work(args) => work::run(&args, common).await,
         Command::Deliver(args) => deliver::run(&args, common).await,
         Command::Serve(args) => serve::run(&args, common).await,
+        Command::Key(args) => key::run(&args, common).await,
         Command::Backup(args) => backup::backup(&args, common).await,
         Command::Restore(args) => backup::restore(&args, common),
         Command::Doctor(args) => doctor::run(&args, common).await,

@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::Subcommand;
+use connect::segment_http::Rules;
 use engine::{live::book, live::nightly, segments::ZONE_SETTING};
 use model::{Problem, Problems, Zone, doc};
 use serde_json::Value;
@@ -65,6 +66,11 @@ const SETTINGS: &[Setting] = &[
         about: "caps, smart sending, quiet hours and limits: docs/sending.md",
         check: sending,
     },
+    Setting {
+        name: Rules::SETTING,
+        about: "what ids, traits, groups and products of tracking are: docs/tracking.md",
+        check: tracking,
+    },
     Setting { name: ZONE_SETTING, about: "the zone in which days begin, as in Europe/Paris", check: zone },
     Setting {
         name: delivery::webhook::SETTING,
@@ -96,6 +102,15 @@ fn minute(node: &doc::Node, _: &str) -> Result<(), Problems> {
 
 fn sending(_: &doc::Node, source: &str) -> Result<(), Problems> {
     policy::SendingRules::parse(source).map(drop)
+}
+
+fn tracking(node: &doc::Node, _: &str) -> Result<(), Problems> {
+    serde_json::from_value::<Rules>(node.to_json()).map(drop).map_err(|error| {
+        vec![
+            node.problem("setting.tracking", error.to_string())
+                .cure("docs/tracking.md has what may stand here"),
+        ]
+    })
 }
 
 fn webhooks(node: &doc::Node, _: &str) -> Result<(), Problems> {
