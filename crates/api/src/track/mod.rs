@@ -16,6 +16,7 @@ mod rate;
 mod receive;
 mod refused;
 mod snippet;
+mod told;
 
 pub use config::Config;
 
