@@ -4,6 +4,7 @@
 pub mod campaign;
 pub mod events;
 pub mod import;
+pub mod ingest;
 mod living;
 pub mod measure;
 pub mod recommend;

@@ -15,6 +15,8 @@ mod queue;
 mod rate;
 mod receive;
 mod refused;
+mod snippet;
+mod told;
 
 pub use config::Config;
 
@@ -63,7 +65,7 @@ pub fn section<S: Storage>(config: &Config) -> Section<S> {
     let cors = cors(config);
     let public = operations!(Section::new("tracking"), S; batch, call, metrics);
     let public = public.map_router(|router: Router<App<S>>| preflights(router).layer(cors));
-    public.with(refused::section())
+    public.undocumented(snippet::routes()).with(refused::section())
 }
 
 /// What browsers ask before they send: the layer around answers it, when there is a route.

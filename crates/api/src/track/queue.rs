@@ -13,6 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::{
     Config,
     job::{Job, Refused, Waiting},
+    told::Told,
 };
 use crate::ApiError;
 
@@ -48,8 +49,12 @@ impl Queue {
         config: &Config,
     ) -> Self {
         let (jobs, waiting) = mpsc::unbounded_channel();
-        let committer =
-            Committer { store: store.clone(), clock: Arc::clone(clock), bell: Arc::clone(engine_bell) };
+        let committer = Committer {
+            store: store.clone(),
+            clock: Arc::clone(clock),
+            bell: Arc::clone(engine_bell),
+            told: Told::default(),
+        };
         tokio::spawn(serve(Arc::new(committer), waiting));
         Self { room: Arc::new(Semaphore::new(config.queue_max)), jobs }
     }
@@ -107,6 +112,8 @@ struct Committer<S> {
     store: S,
     clock: Arc<dyn Clock>,
     bell: Arc<Notify>,
+    /// What was said about products.
+    told: Told,
 }
 
 impl<S: Storage> Committer<S> {
@@ -144,8 +151,14 @@ impl<S: Storage> Committer<S> {
             return Ok(());
         }
         joined.now = together.iter().map(|waiting| waiting.job.received_at()).max().unwrap_or(joined.now);
+        let news = self.told.leave_old(&mut joined.products);
         let outcome = self.store.import(joined).await?;
-        let refusals = outcome.refusals.into_iter().filter(|refusal| refusal.problem.is_error());
+        self.told.keep(news);
+        // What is said about a product is checked when it is mapped; its places are not those of before any more.
+        let refusals = outcome
+            .refusals
+            .into_iter()
+            .filter(|refusal| refusal.problem.is_error() && refusal.kind != ItemKind::Product);
         let mut by_job: Vec<Refused> = together.iter().map(|_| Refused::new()).collect();
         for refusal in refusals {
             let start = |job: usize| starts[job][refusal.kind as usize];

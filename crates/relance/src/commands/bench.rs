@@ -43,6 +43,8 @@ pub enum Name {
     Campaign,
     /// Events to their consequences: three segments, a waiting journey, bases of growing size
     Events,
+    /// Messages of tracking through the server: batches, single requests, the time to a decision
+    Ingest,
     /// Waits of a million contacts that end at the same instant; a restart meanwhile
     Steps,
     /// A draft played over thirty days of history
@@ -66,6 +68,7 @@ pub async fn run(args: &Args, _: &Common) -> Result<ExitCode, Failure> {
         Name::Render => bench::render::run(&plan).await,
         Name::Campaign => bench::campaign::run(&plan).await,
         Name::Events => bench::events::run(&plan).await,
+        Name::Ingest => bench::ingest::run(&plan).await,
         Name::Steps => bench::steps::run(&plan).await,
         Name::Simulate => bench::simulate::run(&plan).await,
         Name::Smtp => bench::smtp::run(&plan).await,

@@ -9,6 +9,7 @@ mod dkim;
 mod doctor;
 mod import;
 mod journey;
+mod key;
 mod recommend;
 mod reference;
 mod rfm;
@@ -51,6 +52,8 @@ pub enum Command {
     Serve(Box<serve::Args>),
     /// Who may sign in: make, list and change users
     User(user::Args),
+    /// Keys of programs: make, list, revoke
+    Key(key::Args),
     /// Copy the base into a folder while it is in use
     Backup(backup::Backup),
     /// Bring a backup back
@@ -84,6 +87,7 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::Deliver(args) => deliver::run(&args, common).await,
         Command::Serve(args) => serve::run(&args, common).await,
         Command::User(args) => user::run(&args, common).await,
+        Command::Key(args) => key::run(&args, common).await,
         Command::Backup(args) => backup::backup(&args, common).await,
         Command::Restore(args) => backup::restore(&args, common),
         Command::Dkim(args) => dkim::run(&args, common),

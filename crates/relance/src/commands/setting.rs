@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::Subcommand;
+use connect::segment_http::Rules;
 use engine::{live::book, live::nightly, people, segments::ZONE_SETTING};
 use model::{Problem, Problems, Zone, doc};
 use serde_json::Value;
@@ -75,6 +76,11 @@ const SETTINGS: &[Setting] = &[
         about: "how many days what is kept, as in {events: 730}: docs/privacy.md",
         check: retention,
     },
+    Setting {
+        name: Rules::SETTING,
+        about: "what ids, traits, groups and products of tracking are: docs/tracking.md",
+        check: tracking,
+    },
     Setting { name: ZONE_SETTING, about: "the zone in which days begin, as in Europe/Paris", check: zone },
     Setting {
         name: delivery::webhook::SETTING,
@@ -114,6 +120,15 @@ fn bounces(_: &doc::Node, source: &str) -> Result<(), Problems> {
 
 fn retention(_: &doc::Node, source: &str) -> Result<(), Problems> {
     people::parse_retention(source).map(drop)
+}
+
+fn tracking(node: &doc::Node, _: &str) -> Result<(), Problems> {
+    serde_json::from_value::<Rules>(node.to_json()).map(drop).map_err(|error| {
+        vec![
+            node.problem("setting.tracking", error.to_string())
+                .cure("docs/tracking.md has what may stand here"),
+        ]
+    })
 }
 
 fn webhooks(node: &doc::Node, _: &str) -> Result<(), Problems> {

@@ -120,3 +120,35 @@ fn calls_that_do_not_exist_are_named() {
         assert_eq!(server.post("", "/v1/m", json!({ "series": [] })).await.status(), StatusCode::OK);
     });
 }
+
+#[test]
+fn the_snippet_is_small_and_is_not_sent_twice() {
+    block_on(async {
+        let server = Server::new();
+        let ask = |path: &'static str, name: &'static str, value: String| {
+            let request = Request::builder().uri(path).header(name, value).body(Body::empty()).unwrap();
+            server.send(request)
+        };
+        for (path, most) in [("/sdk/relance.js", 5_000), ("/sdk/relance-sw.js", 1_000)] {
+            let packed = ask(path, "accept-encoding", "br, gzip".into()).await;
+            assert_eq!(
+                (packed.status(), &packed.head.headers["content-encoding"] == "gzip"),
+                (StatusCode::OK, true)
+            );
+            assert!(packed.bytes.len() < most, "{path} has {} bytes", packed.bytes.len());
+            let plain = server.get("", path).await;
+            assert_eq!(plain.head.headers["content-type"], "text/javascript; charset=utf-8");
+            assert_eq!(plain.head.headers["cross-origin-resource-policy"], "cross-origin");
+            let mut unpacked = String::new();
+            std::io::Read::read_to_string(
+                &mut flate2::read::GzDecoder::new(&packed.bytes[..]),
+                &mut unpacked,
+            )
+            .unwrap();
+            assert_eq!(unpacked, plain.text());
+            let tag = plain.head.headers["etag"].to_str().unwrap().to_owned();
+            let again = ask(path, "if-none-match", tag).await;
+            assert_eq!((again.status(), again.bytes.len()), (StatusCode::NOT_MODIFIED, 0));
+        }
+    });
+}

@@ -9,7 +9,7 @@ mod stop;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
-use api::{App, Chance, ops::listen};
+use api::{App, Chance, ops::listen, track::config};
 use clap::ValueEnum;
 use delivery::{Links, Mailbox};
 use model::{Period, Problem};
@@ -55,6 +55,21 @@ pub struct Args {
     /// When told to stop, requests and messages under way are finished within this time, or cut off
     #[arg(long, default_value = "PT20S", value_name = "PERIOD")]
     stop_within: String,
+    /// An origin whose pages may send events, as in https://shop.example; any may when none is given
+    #[arg(long, env = "RELANCE_TRACK_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
+    track_origin: Vec<String>,
+    /// Messages that one key may send in a second; as many as it likes when it is not given
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    track_rate: Option<u32>,
+    /// Largest message of tracking, in bytes: 32 KB at most
+    #[arg(long, default_value_t = config::EVENT_MAX as u32, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1_024..=config::EVENT_MAX as i64))]
+    track_event_max: u32,
+    /// Largest request of tracking, in bytes, as it comes and unpacked
+    #[arg(long, default_value_t = config::BATCH_MAX as u32, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1_024..=67_108_864))]
+    track_batch_max: u32,
+    /// Bytes of tracking's requests that may wait for the disk; beyond them they are told to come again
+    #[arg(long, default_value_t = config::QUEUE_MAX as u32, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1_048_576..=1_073_741_824))]
+    track_queue_max: u32,
     /// Serve only: neither the living engine nor delivery runs here
     #[arg(long)]
     no_work: bool,
@@ -90,7 +105,19 @@ impl Args {
         };
         let access = self.access.config(sender)?;
         let inbound = self.inbound.config()?;
-        Ok(api::Config { public_url, ops, access, inbound, ..api::Config::default() })
+        let track = self.track();
+        Ok(api::Config { public_url, ops, track, access, inbound, ..api::Config::default() })
+    }
+
+    fn track(&self) -> api::track::Config {
+        api::track::Config {
+            event_max: self.track_event_max as usize,
+            batch_max: self.track_batch_max as usize,
+            queue_max: self.track_queue_max as usize,
+            events_per_second: self.track_rate,
+            origins: Some(self.track_origin.clone()).filter(|origins| !origins.is_empty()),
+            ..api::track::Config::default()
+        }
     }
 
     /// The address under which people reach the server: as given, or the one that it listens on.
