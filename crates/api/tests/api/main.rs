@@ -2,6 +2,7 @@
 
 mod access;
 mod data;
+mod links;
 mod openapi;
 mod support;
 mod track;
