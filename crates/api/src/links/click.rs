@@ -145,7 +145,9 @@ pub async fn settle_clicks<S: Storage>(app: &App<S>) -> Result<usize, StoreError
             .zip(whys)
             .filter(|(click, _)| now.since(click.at) >= machine::JUDGED_AFTER)
             .map(|(click, why)| {
-                let properties = (why.as_deref() != Some("head")).then(|| properties(&click, why));
+                // Who asks for the head alone went nowhere: it only shows what the clicks beside it are.
+                let went = click.why.as_deref() != Some("head");
+                let properties = went.then(|| properties(&click, why));
                 (click, properties)
             })
             .collect();

@@ -32,8 +32,8 @@ use std::{
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{Method, header},
-    routing::{get, post},
+    http::{Method, StatusCode, header},
+    routing::{get, options, post},
 };
 use delivery::view::Viewer;
 use model::Timestamp;
@@ -111,7 +111,10 @@ pub fn section<S: Storage>() -> Section<S> {
         .allow_origin(Any)
         .allow_methods([Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
+    // A browser asks first whether it may: the layer answers, where there is a route.
+    let asked = Router::new().route("/api/v1/subscribe", options(async || StatusCode::NO_CONTENT));
     let form = operations!(Section::new("links"), S; subscribe)
+        .undocumented(asked)
         .map_router(|router| router.layer(DefaultBodyLimit::max(BODY_MAX)).layer(cors));
     operations!(Section::new("links"), S; purposes_get, purposes_put, consent_log)
         .with(appearance::section())

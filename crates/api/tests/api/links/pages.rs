@@ -130,6 +130,7 @@ fn preferences_show_what_goes_out_and_keep_what_was_said() {
         let answer = shop.get(&path).await;
         is_page(&answer, StatusCode::OK, "What you receive");
         let checked = |html: &str| -> Vec<String> {
+            let html = html.replace("&#x2f;", "/");
             let boxes = html.split("name=\"yes\" value=\"").skip(1);
             boxes
                 .filter(|part| part.split('>').next().unwrap().contains(" checked"))
