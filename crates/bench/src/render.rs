@@ -102,6 +102,7 @@ fn render(template: &Template, variables: &Json, i: u64) -> Result<Rendered, Str
                 unsubscribe_url: &unsubscribe,
                 preferences_url: &preferences,
                 view_in_browser_url: &view,
+                forward_url: "",
             },
             utm: Some(&utm),
             rewrite: None,

@@ -424,6 +424,8 @@ pub struct MessageLinks {
     pub preferences: String,
     /// The message as a page.
     pub view: String,
+    /// The page on which a friend is told of it.
+    pub forward: String,
     /// The picture that says that it was opened.
     pub open: String,
 }
@@ -451,6 +453,7 @@ impl MessageLinks {
             unsubscribe: url(LinkKind::Unsubscribe),
             preferences: url(LinkKind::Preferences),
             view: url(LinkKind::View),
+            forward: url(LinkKind::Forward),
             // Some programs load only what looks like a picture.
             open: format!("{}.gif", url(LinkKind::Open)),
         }

@@ -323,6 +323,7 @@ impl<S: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send
                 unsubscribe_url: &links.unsubscribe,
                 preferences_url: &links.preferences,
                 view_in_browser_url: &links.view,
+                forward_url: &links.forward,
             },
             rewrite: if self.tracking(message).clicks { Some(&counted) } else { None },
         };
@@ -367,7 +368,8 @@ impl Content<'_> {
             currency: self.currency,
             at: self.at,
             links: self.links,
-            utm: Some(&utm),
+            // What belongs to no journey is no campaign.
+            utm: (message.send.run > 0).then_some(&utm),
             rewrite: self.rewrite,
         })
     }

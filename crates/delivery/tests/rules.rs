@@ -1,6 +1,8 @@
 //! The sending rules at hand-over, what contacts hear of their messages, and the channels beside mail.
 
 mod support;
+#[path = "rules/tracking.rs"]
+mod tracking;
 
 use std::sync::{
     Arc, Mutex,

@@ -43,6 +43,7 @@ fn look(file: &str, folder: &std::path::Path) -> Result<(), String> {
                     unsubscribe_url: "https://example.test/u/1",
                     preferences_url: "https://example.test/p/1",
                     view_in_browser_url: "https://example.test/v/1",
+                    forward_url: "",
                 },
                 utm: Some(&utm),
                 rewrite: None,

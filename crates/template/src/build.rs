@@ -23,6 +23,8 @@ pub(crate) enum LinkTarget {
     Unsubscribe,
     Preferences,
     ViewInBrowser,
+    /// The page on which a friend is told of the message.
+    Forward,
 }
 
 /// A link of the page, `_l<n>` in the templates.
@@ -34,10 +36,11 @@ pub(crate) struct LinkPlan {
 }
 
 /// The message's own links, as a marketer writes them.
-const OWN_LINKS: [(&str, LinkTarget); 3] = [
+const OWN_LINKS: [(&str, LinkTarget); 4] = [
     ("#unsubscribe", LinkTarget::Unsubscribe),
     ("#preferences", LinkTarget::Preferences),
     ("#view_in_browser", LinkTarget::ViewInBrowser),
+    ("#forward", LinkTarget::Forward),
 ];
 
 /// A condition of a block, `_s<n>` in the templates.

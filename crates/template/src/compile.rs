@@ -154,7 +154,12 @@ impl Template {
                     zone: &Zone::UTC,
                     currency: context.currency,
                     at: SAMPLE_AT,
-                    links: Links { unsubscribe_url: url, preferences_url: url, view_in_browser_url: url },
+                    links: Links {
+                        unsubscribe_url: url,
+                        preferences_url: url,
+                        view_in_browser_url: url,
+                        forward_url: url,
+                    },
                     utm: (edge != Edge::Empty).then_some(&utm),
                     rewrite: None,
                 };

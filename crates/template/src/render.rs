@@ -34,6 +34,8 @@ pub struct Links<'a> {
     pub preferences_url: &'a str,
     /// This message on the web; empty when there is none.
     pub view_in_browser_url: &'a str,
+    /// The page on which a friend is told of this message; empty when there is none.
+    pub forward_url: &'a str,
 }
 
 /// Campaign parameters that are appended to the shop's links.
@@ -448,6 +450,7 @@ impl Run<'_> {
                 LinkTarget::Unsubscribe => safe(own.unsubscribe_url),
                 LinkTarget::Preferences => safe(own.preferences_url),
                 LinkTarget::ViewInBrowser => safe(own.view_in_browser_url),
+                LinkTarget::Forward => safe(own.forward_url),
             });
         }
         Ok(links)

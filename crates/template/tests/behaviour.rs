@@ -28,6 +28,7 @@ fn input<'a>(variables: &'a Json, locale: &'a str) -> RenderInput<'a> {
             unsubscribe_url: "https://own.test/u",
             preferences_url: "https://own.test/p",
             view_in_browser_url: "https://own.test/v",
+            forward_url: "",
         },
         utm: None,
         rewrite: None,

@@ -33,6 +33,7 @@ fn render(template: &Template, variables: &Json, locale: &str) -> Rendered {
                 unsubscribe_url: "https://mail.example.test/u/1",
                 preferences_url: "https://mail.example.test/p/1",
                 view_in_browser_url: "https://mail.example.test/v/1",
+                forward_url: "",
             },
             utm: Some(&utm),
             rewrite: None,

@@ -4,6 +4,7 @@ mod access;
 mod data;
 mod hooks;
 mod inbound;
+mod links;
 mod openapi;
 mod support;
 mod track;
