@@ -409,7 +409,7 @@ fn who_is_asked_for_during_a_pause_enters_when_it_ends() {
         let data: serde_json::Map<_, _> =
             [("order".to_owned(), serde_json::json!("A-17"))].into_iter().collect();
         lives::pause(&*db, &slug(), &by(at(START))).await.unwrap();
-        lives::enter(&*db, &slug(), &[ContactId(1), ContactId(2)], data, &by(at(START))).await.unwrap();
+        lives::enter(&*db, &slug(), &[ContactId(1), ContactId(2)], data, None, &by(at(START))).await.unwrap();
         settle(&db, at(START)).await;
         assert_eq!(places(&db, 0).await, ["0"]);
         assert_eq!(db.count_held(slug()).await.unwrap().held, 2);
@@ -420,11 +420,46 @@ fn who_is_asked_for_during_a_pause_enters_when_it_ends() {
         }
         // A stop forgets what is held.
         lives::pause(&*db, &slug(), &by(at(START))).await.unwrap();
-        lives::enter(&*db, &slug(), &[ContactId(3)], serde_json::Map::new(), &by(at(START))).await.unwrap();
+        lives::enter(&*db, &slug(), &[ContactId(3)], serde_json::Map::new(), None, &by(at(START)))
+            .await
+            .unwrap();
         settle(&db, at("2026-03-01 10:00:00")).await;
         assert_eq!(lives::stop(&*db, &slug(), &by(at(START))).await.unwrap().held, 1);
         settle(&db, at("2026-03-01 10:00:00")).await;
         assert_eq!(places(&db, 0).await, ["2", "0 rest stopped"]);
+    });
+}
+
+#[test]
+fn who_asks_again_with_the_same_id_is_let_in_once() {
+    let db = shop();
+    block_on(async {
+        publish(&db, &triggered("{on: api}"), PublishOptions::default(), at(START)).await;
+        let enter = async |contacts: &[i64], id: Option<&str>| {
+            let ids: Vec<ContactId> = contacts.iter().copied().map(ContactId).collect();
+            let entered = lives::enter(&*db, &slug(), &ids, serde_json::Map::new(), id, &by(at(START))).await;
+            settle(&db, at(START)).await;
+            entered.map_err(|error| error.to_string())
+        };
+        let journey_entries = async || {
+            let all = vec![ContactId(1), ContactId(2), ContactId(3)];
+            let kinds = vec![model::event::kind::JOURNEY_ENTRY.to_owned()];
+            let events = db.load_events(all, kinds, Timestamp::MIN, Timestamp::MAX).await.unwrap();
+            events.iter().map(|event| event.contact.0).collect::<Vec<_>>()
+        };
+        enter(&[1], Some("r-1")).await.unwrap();
+        // The caller died before it was told: it asks again, with one contact more than were heard.
+        enter(&[1, 2], Some("r-1")).await.unwrap();
+        enter(&[1, 2], Some("r-1")).await.unwrap();
+        assert_eq!(journey_entries().await, [1, 2]);
+        enter(&[1], Some("r-2")).await.unwrap();
+        enter(&[3], None).await.unwrap();
+        enter(&[3], None).await.unwrap();
+        assert_eq!(journey_entries().await, [1, 1, 2, 3, 3], "another id, or none, is another entry");
+        enter(&[2], Some(&"x".repeat(lives::ENTRY_ID_LEN_MAX))).await.unwrap();
+        for wrong in [String::new(), "x".repeat(lives::ENTRY_ID_LEN_MAX + 1)] {
+            assert!(enter(&[2], Some(&wrong)).await.unwrap_err().contains("journey.entry_id"));
+        }
     });
 }
 
@@ -438,7 +473,7 @@ fn data_that_is_too_deep_or_too_large_is_refused_at_the_door() {
         let (db, slug, by) = (&*db, slug(), by(at(START)));
         let enter = async |value: serde_json::Value| {
             let data = [("v".to_owned(), value)].into_iter().collect();
-            lives::enter(db, &slug, &[ContactId(1)], data, &by).await.map_err(|error| error.to_string())
+            lives::enter(db, &slug, &[ContactId(1)], data, None, &by).await.map_err(|error| error.to_string())
         };
         enter(nested(model::Event::DEPTH_MAX - 1)).await.unwrap();
         assert!(enter(nested(model::Event::DEPTH_MAX)).await.unwrap_err().contains("event.too_deep"));

@@ -196,7 +196,7 @@ pub(super) async fn enter(
     for contact in contacts {
         ids.push(contact_of(&store, contact).await?);
     }
-    lives::enter(&store, &slug, &ids, data, &by(common)?).await?;
+    lives::enter(&store, &slug, &ids, data, None, &by(common)?).await?;
     eprintln!("{slug}: asked for {}; the engine lets in those who belong to it", count(ids.len(), "contact"));
     Ok(ExitCode::SUCCESS)
 }
