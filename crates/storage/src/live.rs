@@ -291,6 +291,8 @@ pub struct StepCommit {
     pub inputs: Vec<NewInput>,
     /// What it causes for many.
     pub waves: Vec<NewWave>,
+    /// Settings that the engine writes for itself.
+    pub settings: Vec<(String, serde_json::Value)>,
 }
 
 impl StepCommit {
@@ -316,6 +318,7 @@ impl StepCommit {
             held: Vec::new(),
             inputs: Vec::new(),
             waves: Vec::new(),
+            settings: Vec::new(),
         }
     }
 }

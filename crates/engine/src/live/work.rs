@@ -104,7 +104,8 @@ pub struct Engine<S> {
     trials: Trials,
     low_stock: Vec<LowStock>,
     rules_version: u64,
-    shelf_at: Timestamp,
+    /// When the catalogue was loaded; none: it is to be loaded again.
+    shelf_at: Option<Timestamp>,
     knock: Arc<Notify>,
 }
 
@@ -129,7 +130,7 @@ impl<S: Storage> Engine<S> {
             trials,
             low_stock: Vec::new(),
             rules_version,
-            shelf_at: now,
+            shelf_at: Some(now),
             knock,
         };
         timers::renew(&engine.store, &engine.ground.book, now).await?;
@@ -141,6 +142,12 @@ impl<S: Storage> Engine<S> {
     #[must_use]
     pub fn knocker(&self) -> Arc<Notify> {
         Arc::clone(&self.knock)
+    }
+
+    /// Has the next turn load the catalogue again, however short a time ago it was loaded: after a change of products that
+    /// must be seen at once.
+    pub const fn forget_shelf(&mut self) {
+        self.shelf_at = None;
     }
 
     /// The coupon sets that ran low since this was asked last, each once until codes are added.
@@ -198,7 +205,12 @@ impl<S: Storage> Engine<S> {
             let worked = self.turn(now, false).await?;
             if worked.any() {
                 told(worked);
-                continue;
+                // Who is never idle stops all the same.
+                tokio::select! {
+                    biased;
+                    () = stop.notified() => return Ok(()),
+                    () = std::future::ready(()) => continue,
+                }
             }
             let sleep = match self.next_due(now).await? {
                 None => SLEEP_MAX,
@@ -252,12 +264,12 @@ impl<S: Storage> Engine<S> {
             timers::renew(&self.store, &self.ground.book, now).await?;
             mended::look(&self.store, &self.ground.book, now).await?;
             self.rules_version = version;
-            self.shelf_at = now;
+            self.shelf_at = Some(now);
             worked.jobs += 1;
-        } else if now.since(self.shelf_at).abs() >= SHELF_MAX {
+        } else if self.shelf_at.is_none_or(|at| now.since(at).abs() >= SHELF_MAX) {
             self.ground.shelf = Arc::new(shelf(&self.store, &self.ground.book, now).await?);
             self.watch.reload_catalogue(&self.store).await?;
-            self.shelf_at = now;
+            self.shelf_at = Some(now);
         }
         Ok(())
     }
@@ -273,15 +285,12 @@ impl<S: Storage> Engine<S> {
                 return Ok(());
             }
             let seen = self.watch.see(&self.store, &self.ground, &inputs, now).await?;
-            let mut products = products::concerned(&self.store, &self.ground, &inputs, now).await?;
+            let products = products::concerned(&self.store, &self.ground, &inputs, now).await?;
             let done = Done::Inputs(inputs.iter().map(|input| input.no).collect());
             let happened = inputs.into_iter().map(|Input { event, causes, .. }| (event, causes)).collect();
             let work =
-                Work { happened, waves: std::mem::take(&mut products.waves), as_of, ..Work::default() };
+                Work { happened, waves: products.waves, settings: products.told, as_of, ..Work::default() };
             let stepped = self.step(&work, seen, done, now).await?;
-            if stepped.is_some() {
-                products.committed(&self.store).await?;
-            }
             worked.took(stepped);
             worked.inputs += taken as u64;
             if taken < INPUTS {
