@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     caches::Caches,
+    recent::Mover,
     writer::{Queue, Task},
 };
 
@@ -25,11 +26,19 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// Page cache per connection, in KiB.
     pub cache_kib: u32,
+    /// Events that are kept in the order of their arrival before they are moved into their contacts' histories together.
+    /// More spare work in a large base, and cost memory: some 60 bytes each.
+    pub recent_events: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { readers: 4, busy_timeout: Duration::from_secs(5), cache_kib: 64 * 1024 }
+        Self {
+            readers: 4,
+            busy_timeout: Duration::from_secs(5),
+            cache_kib: 64 * 1024,
+            recent_events: 131_072,
+        }
     }
 }
 
@@ -54,7 +63,7 @@ pub(crate) struct Inner {
     writer: Option<thread::JoinHandle<()>>,
     idle_readers: Mutex<Vec<Connection>>,
     reader_permits: Arc<Semaphore>,
-    pub(crate) caches: Caches,
+    caches: Arc<Caches>,
 }
 
 impl Sqlite {
@@ -68,13 +77,15 @@ impl Sqlite {
         let mut writer = connect_writer(&path, &options)?;
         crate::migrations::run(&mut writer)?;
         let queue = Arc::new(Queue::default());
+        let caches = Arc::new(Caches::default());
+        let mover = Mover::new(&writer, Arc::clone(&caches), options.recent_events)?;
         let theirs = Arc::clone(&queue);
         let hook = storage::fault::hooked();
         let writer = thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || {
                 storage::fault::hook(hook);
-                theirs.serve(writer);
+                theirs.serve(writer, mover);
             })
             .map_err(|error| StoreError::Driver(error.to_string()))?;
         Ok(Self {
@@ -85,7 +96,7 @@ impl Sqlite {
                 writer: Some(writer),
                 idle_readers: Mutex::new(Vec::new()),
                 reader_permits: Arc::new(Semaphore::new(options.readers.max(1))),
-                caches: Caches::default(),
+                caches,
             }),
         })
     }
@@ -96,8 +107,8 @@ impl Sqlite {
         &self.inner.path
     }
 
-    pub(crate) fn caches(&self) -> &Caches {
-        &self.inner.caches
+    pub(crate) fn caches(&self) -> Arc<Caches> {
+        Arc::clone(&self.inner.caches)
     }
 
     /// Runs a query on a reader, off the async threads. All that it reads is as of one moment.

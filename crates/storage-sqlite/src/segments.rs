@@ -119,11 +119,12 @@ impl SegmentStore for Sqlite {
     }
 
     async fn load_history(&self, contacts: Vec<ContactId>, kinds: Vec<String>) -> Result<(Vec<Event>, i64)> {
+        let caches = self.caches();
         self.read(move |connection| {
             // A read is one snapshot: an input that came with an event is seen exactly when the event is.
             let until = crate::rows::last_number(connection, "input")?;
             let always = (Timestamp::MIN, Timestamp::MAX);
-            let events = crate::events::of_kinds(connection, &contacts, &kinds, always)?;
+            let events = crate::events::of_kinds(connection, &caches.recent, &contacts, &kinds, always)?;
             Ok((events, until))
         })
         .await
@@ -164,8 +165,9 @@ impl SegmentStore for Sqlite {
         init: T,
         fold: impl FnMut(&mut T, EventMark) + Send + 'static,
     ) -> Result<T> {
+        let caches = self.caches();
         self.read(move |connection| {
-            scans::event_marks(connection, &kind, &contacts, (since, until), init, fold)
+            scans::event_marks(connection, &caches.recent, &kind, &contacts, (since, until), init, fold)
         })
         .await
     }
@@ -179,8 +181,11 @@ impl SegmentStore for Sqlite {
         init: T,
         fold: impl FnMut(&mut T, &Event) + Send + 'static,
     ) -> Result<T> {
-        self.read(move |connection| scans::events(connection, &kind, &contacts, (since, until), init, fold))
-            .await
+        let caches = self.caches();
+        self.read(move |connection| {
+            scans::events(connection, &caches.recent, &kind, &contacts, (since, until), init, fold)
+        })
+        .await
     }
 
     async fn fold_order_marks<T: Send + 'static>(

@@ -48,7 +48,7 @@ impl Store {
 #[must_use]
 pub fn store() -> Store {
     let folder = TempDir::new().expect("a temporary folder");
-    let db = Sqlite::open(folder.path().join("relance.db"), Options::default()).expect("a new database");
+    let db = Sqlite::open(folder.path().join("relance.db"), options()).expect("a new database");
     Store { db, folder }
 }
 
@@ -58,7 +58,12 @@ pub fn store() -> Store {
 /// When it cannot be opened.
 #[must_use]
 pub fn open(path: &Path) -> Sqlite {
-    Sqlite::open(path, Options::default()).expect("a database")
+    Sqlite::open(path, options()).expect("a database")
+}
+
+/// Events are moved into histories after a few, so that tests meet all that may happen on the way.
+fn options() -> Options {
+    Options { recent_events: 5, ..Options::default() }
 }
 
 /// Runs a test's async part.
