@@ -1,5 +1,5 @@
 -- Events arrive in a table of their own, in order, and are moved into their contacts' histories later, many at a time and
--- in the order of the keys there: one that arrives costs the same among a thousand contacts as among a million.
+-- in the order of the keys there: so one that arrives does not change a page of each index for itself.
 
 CREATE TABLE recent_events (
   event_no INTEGER PRIMARY KEY,
@@ -15,7 +15,7 @@ CREATE TABLE recent_events (
 -- How far the moving has come. What it has passed is read from `events` and `interests`, the rest from `recent_events`.
 CREATE TABLE recent_moving (
   one INTEGER PRIMARY KEY CHECK (one = 1),
-  epoch INTEGER NOT NULL,                 -- raised when rows go that were not moved in order
+  epoch INTEGER NOT NULL,                 -- the last of recent_taken
   gone INTEGER NOT NULL,                  -- up to here everything was moved before
   sealed INTEGER NOT NULL,                -- up to here it is being moved, or was
   phase INTEGER NOT NULL,                 -- 0 histories, 1 interests, 2 the rows go, 3 done
@@ -25,6 +25,15 @@ CREATE TABLE recent_moving (
   product TEXT NOT NULL                   -- phase 1: the product of the last event that was moved
 ) STRICT;
 INSERT INTO recent_moving VALUES (1, 0, 0, 0, 3, 0, 0, 0, '');
+
+-- Rows that went before their turn, because their contact was joined to another.
+CREATE TABLE recent_taken (
+  taken_no INTEGER PRIMARY KEY,
+  contact_id INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  event_no INTEGER NOT NULL,
+  product TEXT
+) STRICT;
 
 -- Who did something with a product: for a price that drops, a product that is back or nearly gone.
 CREATE TABLE interests (

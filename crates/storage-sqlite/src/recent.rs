@@ -1,6 +1,6 @@
 //! Events that arrived lately. They are appended to a table of their own, whatever contacts they are of, and moved into
-//! their contacts' histories many at a time, in the order of the keys there: so an event costs the same in a large base as
-//! in a small one, where it would otherwise change its own pages of the table and of each index. What is read is always
+//! their contacts' histories many at a time, in the order of the keys there: in a large base an event would otherwise
+//! change pages of its own, of the table and of each index. What is read is always
 //! both, as of one moment: [`Recent::look`] answers with what the histories do not hold yet.
 //!
 //! A batch of events is *sealed* when so many have come (`Options::recent_events`); those that come behind it wait for
@@ -59,7 +59,7 @@ type Place = (i64, i64, i64);
 /// How far the moving has come, as of one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct State {
-    /// Raised when rows go that were not moved in order.
+    /// The last row that was taken before its turn.
     epoch: i64,
     /// Up to here everything was moved before.
     gone: i64,
@@ -251,6 +251,46 @@ pub(crate) fn add(connection: &Connection, event: &EventRow<'_>) -> Result<()> {
         })
         .map_err(driver)?;
     Ok(())
+}
+
+/// Moves the events of a contact into its history now, before their turn: for whoever changes histories.
+pub(crate) fn settle(connection: &Connection, contact: ContactId) -> Result<()> {
+    let mut state = State::read(connection)?;
+    if state.is_empty() {
+        return Ok(());
+    }
+    let prepare = |sql| connection.prepare_cached(sql).map_err(driver);
+    let own: Vec<(Mark, Option<String>)> = prepare(
+        "SELECT event_no, contact_id, at, kind_id, product FROM recent_events
+         WHERE contact_id = ?1 ORDER BY event_no",
+    )?
+    .query_map([contact.0], |row| {
+        let mark = Mark { no: row.get(0)?, contact: row.get(1)?, at: row.get(2)?, kind: row.get(3)? };
+        Ok((mark, row.get(4)?))
+    })
+    .and_then(Iterator::collect)
+    .map_err(driver)?;
+    if own.is_empty() {
+        return Ok(());
+    }
+    let mut take = prepare(
+        "INSERT INTO recent_taken (taken_no, contact_id, at, event_no, product) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut remove = prepare("DELETE FROM recent_events WHERE event_no = ?1")?;
+    for (mark, product) in own {
+        if state.is_apart(mark.place()) {
+            moving::into_history(connection, mark)?;
+        }
+        if let Some(product) = &product
+            && state.is_interest_apart(product, mark.no)
+        {
+            moving::into_interests(connection, product, mark)?;
+        }
+        state.epoch += 1;
+        take.execute((state.epoch, mark.contact, mark.at, mark.no, product)).map_err(driver)?;
+        remove.execute([mark.no]).map_err(driver)?;
+    }
+    state.write(connection)
 }
 
 /// A recent event whole.

@@ -105,9 +105,10 @@ pub async fn answer<S: Storage>(
         true => questions.iter().map(|question| declined(workspace, question, &given, now)).collect(),
         false => vec![BTreeSet::new(); questions.len()],
     };
-    let open = questions.iter().zip(&decided).flat_map(|(question, decided)| {
-        question.contacts.iter().copied().filter(|id| !decided.contains(id))
-    });
+    let open = questions
+        .iter()
+        .zip(&decided)
+        .flat_map(|(question, decided)| question.contacts.iter().copied().filter(|id| !decided.contains(id)));
     let loaded = Loaded::load(store, open.collect(), &needs, given.catalogue, given.placements).await?;
     let ask_one = |(question, decided): (&Question<'_>, &BTreeSet<ContactId>)| {
         let outcome = |id: &ContactId| {

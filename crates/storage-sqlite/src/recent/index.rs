@@ -41,9 +41,16 @@ impl Part {
             None => drop(self.interests.insert(product.into(), vec![mark])),
         }
     }
+
+    fn remove(&mut self, place: Place, product: Option<&str>) {
+        self.histories.remove(&place);
+        if let Some(marks) = product.and_then(|product| self.interests.get_mut(product)) {
+            marks.retain(|mark| mark.no != place.2);
+        }
+    }
 }
 
-/// The rows up to a number, of one epoch.
+/// The rows up to a number, but for those taken before their turn.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     epoch: i64,
@@ -63,12 +70,13 @@ impl Index {
 
     /// Takes in what is committed; false when this is a state of the past, for which something may be missing.
     pub(super) fn follow(&mut self, connection: &Connection, state: &State) -> Result<bool> {
-        if (state.epoch, state.sealed) < (self.epoch, self.sealed) {
+        if state.epoch < self.epoch || state.sealed < self.sealed {
             return Ok(false);
         }
-        if state.epoch > self.epoch || (state.sealed > self.sealed && state.gone != self.sealed) {
+        if state.sealed > self.sealed && state.gone != self.sealed {
             *self = Self::of(state);
         }
+        self.forget_taken(connection, state.epoch)?;
         if state.sealed > self.sealed {
             if state.phase < Phase::Rows {
                 self.read(connection, state.sealed)?;
@@ -84,6 +92,31 @@ impl Index {
         }
         self.read(connection, state.newest)?;
         Ok(true)
+    }
+
+    /// Forgets the rows that were taken before their turn.
+    fn forget_taken(&mut self, connection: &Connection, to: i64) -> Result<()> {
+        if to <= self.epoch {
+            return Ok(());
+        }
+        let mut query = connection
+            .prepare_cached(
+                "SELECT event_no, contact_id, at, product FROM recent_taken
+                 WHERE taken_no > ?1 AND taken_no <= ?2",
+            )
+            .map_err(driver)?;
+        let mut rows = query.query((self.epoch, to)).map_err(driver)?;
+        while let Some(row) = rows.next().map_err(driver)? {
+            let get = |column| row.get::<_, i64>(column).map_err(driver);
+            let place = (get(1)?, get(2)?, get(0)?);
+            let product = row.get_ref(3).map_err(driver)?;
+            let product = product.as_str_or_null().unwrap_or_default();
+            for part in self.old.iter_mut().chain([&mut self.new]) {
+                part.remove(place, product);
+            }
+        }
+        self.epoch = to;
+        Ok(())
     }
 
     /// Reads rows up to a number.

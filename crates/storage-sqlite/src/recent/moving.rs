@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use storage::Result;
 
-use super::{Phase, State};
+use super::{Mark, Phase, State};
 use crate::{
     caches::Caches,
     pool::driver,
@@ -86,26 +86,41 @@ fn seal(connection: &Connection, state: State, batch: i64) -> Result<()> {
         place: (i64::MIN, i64::MIN, i64::MIN),
         ..state
     };
+    // Rows of what was moved before are none that an index could still hold.
+    connection
+        .prepare_cached("DELETE FROM recent_taken WHERE event_no <= ?1")
+        .and_then(|mut delete| delete.execute([sealed.gone]))
+        .map_err(driver)?;
     sealed.write(connection)
 }
 
-fn move_histories(
-    connection: &Connection,
-    mut state: State,
-    next: &[super::Mark],
-    limit: usize,
-) -> Result<()> {
-    let mut insert = connection
+/// Copies an event into its contact's history.
+pub(super) fn into_history(connection: &Connection, mark: Mark) -> Result<()> {
+    let moved = connection
         .prepare_cached(
             "INSERT INTO events (contact_id, at, event_no, kind_id, received_at, message_id, properties)
              SELECT contact_id, at, event_no, kind_id, received_at, message_id, properties
              FROM recent_events WHERE event_no = ?1",
         )
+        .and_then(|mut insert| insert.execute([mark.no]))
         .map_err(driver)?;
+    if moved == 1 { Ok(()) } else { Err(inconsistent("recent_events", mark.no, "it is not there")) }
+}
+
+/// Marks who cared for a product.
+pub(super) fn into_interests(connection: &Connection, product: &str, mark: Mark) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO interests (product, kind_id, at, contact_id, event_no) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )
+        .and_then(|mut insert| insert.execute((product, mark.kind, mark.at, mark.contact, mark.no)))
+        .map_err(driver)?;
+    Ok(())
+}
+
+fn move_histories(connection: &Connection, mut state: State, next: &[Mark], limit: usize) -> Result<()> {
     for mark in next {
-        if insert.execute([mark.no]).map_err(driver)? != 1 {
-            return Err(inconsistent("recent_events", mark.no, "it is not there"));
-        }
+        into_history(connection, *mark)?;
         state.place = mark.place();
     }
     if next.len() < limit {
@@ -117,16 +132,11 @@ fn move_histories(
 fn move_interests(
     connection: &Connection,
     mut state: State,
-    next: &[(Box<str>, super::Mark)],
+    next: &[(Box<str>, Mark)],
     limit: usize,
 ) -> Result<()> {
-    let mut insert = connection
-        .prepare_cached(
-            "INSERT INTO interests (product, kind_id, at, contact_id, event_no) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
-        .map_err(driver)?;
     for (product, mark) in next {
-        insert.execute((product, mark.kind, mark.at, mark.contact, mark.no)).map_err(driver)?;
+        into_interests(connection, product, *mark)?;
     }
     if let Some((product, mark)) = next.last() {
         state.interest = (product.to_string(), mark.no);

@@ -54,6 +54,11 @@ async fn a_snapshot_of_the_past_is_whole() {
     let mut readers = Vec::new();
     for number in 0..60 {
         arrive(&db, number).await;
+        if number % 7 == 6 {
+            db.write(Urgency::Normal, move |transaction| settle(transaction, ContactId(number % 4)))
+                .await
+                .unwrap();
+        }
         let reader = Connection::open(db.path()).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM counters").unwrap();
         readers.push((number, reader));
