@@ -61,6 +61,10 @@ const CONDITIONS: &[&str] = &[
     "{rfm: {model: classic-11, monetary: {at_least: 3}, since: {within_last: P1D}}}",
     "{all: [{segment: s2}, {not: {segment: s9}}]}",
     "{any: [{segment: s24}, {all: [{segment: s17}, {field: country, is: Spain}]}]}",
+    // Where behaviour alone says no for long enough, profiles are not read.
+    "{all: [{consent: newsletter, is: subscribed}, {did: Product Viewed, count: {at_least: 2}, within: P7D}]}",
+    "{all: [{field: country, is: France}, {did_not: Product Viewed, within: P2D}]}",
+    "{all: [{list: vip}, {did_not: Product Viewed, within: P5D}, {did: Order Completed, within: P30D}]}",
 ];
 
 /// Numbers that look random and are the same every time.

@@ -14,7 +14,11 @@ const QUERIES: &[(&str, &str)] = &[
     ("carts", "SELECT * FROM carts ORDER BY 1, 2, 3"),
     (
         "events",
-        "SELECT e.contact_id, e.at, k.name, e.* FROM events e JOIN event_kinds k ON k.kind_id = e.kind_id ORDER BY 1, 2, 3, 4",
+        // Wherever they stand: how many are moved already says how batches were cut.
+        "SELECT e.contact_id, e.at, k.name, e.event_no, e.received_at, e.message_id, e.properties FROM (
+           SELECT contact_id, at, event_no, kind_id, received_at, message_id, properties FROM events UNION
+           SELECT contact_id, at, event_no, kind_id, received_at, message_id, properties FROM recent_events
+         ) e JOIN event_kinds k ON k.kind_id = e.kind_id ORDER BY 1, 2, 3, 4",
     ),
     ("products", "SELECT * FROM products ORDER BY 1"),
     ("enrolments", "SELECT * FROM enrolments ORDER BY 1, 2, 3"),

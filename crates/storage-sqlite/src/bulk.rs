@@ -1,5 +1,5 @@
 //! Filling an empty database in one go, for synthetic bases: numbers are given by the caller, rows come in the order of
-//! their keys, and the index that they would hit at random is made at the end. It is no import: nothing is checked, and
+//! their keys, and what they would hit at random is made at the end. It is no import: nothing is checked, and
 //! a load that was interrupted leaves a file to be thrown away.
 
 use std::collections::HashMap;
@@ -33,6 +33,12 @@ pub struct BulkChunk {
 
 /// The index that [`Sqlite::bulk_begin`] drops and [`Sqlite::bulk_end`] makes, with its definition kept meanwhile.
 const DEFERRED: &str = "orders_by_time";
+
+/// Events go straight into histories here, so who cares for which product is worked out from them at the end.
+const INTERESTS: &str = "INSERT INTO interests (product, kind_id, at, contact_id, event_no)
+  SELECT json_extract(properties, '$.product_id'), kind_id, at, contact_id, event_no FROM events
+  WHERE instr(properties, '\"product_id\"') > 0 AND json_type(properties, '$.product_id') = 'text'
+  ORDER BY 1, 2, 3, 4, 5;";
 
 impl Sqlite {
     /// Gets an empty database ready.
@@ -95,7 +101,7 @@ impl Sqlite {
         .await
     }
 
-    /// Makes the index, and gathers what the planner wants to know.
+    /// Makes what was left for the end.
     ///
     /// # Errors
     /// What the driver says.
@@ -109,7 +115,7 @@ impl Sqlite {
                 )
                 .map_err(driver)?;
             transaction
-                .execute_batch(&format!("{sql}; DELETE FROM settings WHERE key = 'bulk_index';"))
+                .execute_batch(&format!("{sql}; DELETE FROM settings WHERE key = 'bulk_index'; {INTERESTS}"))
                 .map_err(driver)
         })
         .await
@@ -230,6 +236,7 @@ fn write_events(connection: &Connection, events: &[Event]) -> Result<()> {
                 kind,
                 received_at: event.received_at,
                 message_id: None,
+                product: None,
                 properties: &properties,
             },
         )?;

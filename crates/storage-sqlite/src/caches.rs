@@ -1,10 +1,12 @@
-//! What is looked up for nearly every row and never changes once it is committed: numbers of products by
-//! the shop's own id. Filled after commits only, so that a name of a change that was undone never gets in.
+//! What is looked up for nearly every row: numbers of products by the shop's own id, and where recent events are. Filled
+//! after commits only, so that what a change that was undone wrote never gets in.
 
 use std::{
     collections::HashMap,
     sync::{PoisonError, RwLock},
 };
+
+use crate::recent::Recent;
 
 /// Numbers by name.
 #[derive(Default)]
@@ -25,4 +27,6 @@ impl Names {
 pub(crate) struct Caches {
     /// Products by the shop's own id.
     pub(crate) products: Names,
+    /// Events that are not in their histories yet.
+    pub(crate) recent: Recent,
 }

@@ -23,6 +23,7 @@ mod outbox;
 mod people;
 mod pool;
 mod post;
+mod recent;
 mod refused;
 mod relations;
 mod rfm;

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     caches::Caches,
+    recent::Mover,
     writer::{Queue, Task},
 };
 
@@ -28,11 +29,20 @@ pub struct Options {
     /// Whether changes and queries run on threads of their own. Off: on the thread that asks, each before the next, so that
     /// the same calls in the same order are the same story, and nobody waits for a thread to wake. For simulations.
     pub threads: bool,
+    /// Events that are kept in the order of their arrival before they are moved into their contacts' histories together.
+    /// More spare work in a large base, and cost memory: some 60 bytes each.
+    pub recent_events: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { readers: 4, busy_timeout: Duration::from_secs(5), cache_kib: 64 * 1024, threads: true }
+        Self {
+            readers: 4,
+            busy_timeout: Duration::from_secs(5),
+            cache_kib: 64 * 1024,
+            threads: true,
+            recent_events: 131_072,
+        }
     }
 }
 
@@ -56,10 +66,10 @@ pub(crate) struct Inner {
     queue: Arc<Queue>,
     writer: Option<thread::JoinHandle<()>>,
     /// The writer's connection where it has no thread.
-    here: Option<Mutex<Connection>>,
+    here: Option<Mutex<(Connection, Mover)>>,
     idle_readers: Mutex<Vec<Connection>>,
     reader_permits: Arc<Semaphore>,
-    pub(crate) caches: Caches,
+    caches: Arc<Caches>,
 }
 
 impl Sqlite {
@@ -73,9 +83,11 @@ impl Sqlite {
         let mut writer = connect_writer(&path, &options)?;
         crate::migrations::run(&mut writer)?;
         let queue = Arc::new(Queue::default());
+        let caches = Arc::new(Caches::default());
+        let mover = Mover::new(&writer, Arc::clone(&caches), options.recent_events)?;
         let (writer, here) = match options.threads {
-            true => (Some(start(Arc::clone(&queue), writer)?), None),
-            false => (None, Some(Mutex::new(writer))),
+            true => (Some(start(Arc::clone(&queue), writer, mover)?), None),
+            false => (None, Some(Mutex::new((writer, mover)))),
         };
         Ok(Self {
             inner: Arc::new(Inner {
@@ -86,7 +98,7 @@ impl Sqlite {
                 here,
                 idle_readers: Mutex::new(Vec::new()),
                 reader_permits: Arc::new(Semaphore::new(options.readers.max(1))),
-                caches: Caches::default(),
+                caches,
             }),
         })
     }
@@ -97,8 +109,8 @@ impl Sqlite {
         &self.inner.path
     }
 
-    pub(crate) fn caches(&self) -> &Caches {
-        &self.inner.caches
+    pub(crate) fn caches(&self) -> Arc<Caches> {
+        Arc::clone(&self.inner.caches)
     }
 
     /// Runs a query on a reader, off the async threads. All that it reads is as of one moment.
@@ -154,7 +166,8 @@ impl Sqlite {
             None => self.inner.queue.push(urgency, task),
             Some(writer) => {
                 let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-                self.inner.queue.run_group(&mut writer, urgency, task);
+                let (connection, mover) = &mut *writer;
+                self.inner.queue.run_group(connection, mover, urgency, task);
             }
         }
         told.await.map_err(|_| StoreError::Driver("the writer thread has stopped".into()))?
@@ -198,11 +211,11 @@ impl Drop for Inner {
 }
 
 /// Starts the writer's thread. It breaks where the thread that opens the base would.
-fn start(queue: Arc<Queue>, writer: Connection) -> Result<thread::JoinHandle<()>> {
+fn start(queue: Arc<Queue>, writer: Connection, mover: Mover) -> Result<thread::JoinHandle<()>> {
     let hook = storage::fault::hooked();
     let serve = move || {
         storage::fault::hook(hook);
-        queue.serve(writer);
+        queue.serve(writer, mover);
     };
     let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(serve);
     thread.map_err(|error| StoreError::Driver(error.to_string()))

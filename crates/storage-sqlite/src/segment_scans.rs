@@ -9,9 +9,11 @@ use storage::{
 
 use crate::{
     contacts::read_profile,
+    events::parse_properties,
     orders::{ORDER_COLUMNS, read_cart, read_order},
     pool::driver,
-    rows::{from_json, text},
+    recent::{self, Recent},
+    rows::text,
 };
 
 /// From when (included) to when (excluded).
@@ -28,6 +30,7 @@ fn kind_no(connection: &Connection, kind: &str) -> Result<Option<i64>> {
 
 pub(crate) fn event_marks<T>(
     connection: &Connection,
+    recent: &Recent,
     kind: &str,
     contacts: &IdRange,
     (since, until): Span,
@@ -35,6 +38,12 @@ pub(crate) fn event_marks<T>(
     mut fold: impl FnMut(&mut T, EventMark),
 ) -> Result<T> {
     let Some(kind) = kind_no(connection, kind)? else { return Ok(answer) };
+    let mut apart = recent
+        .look(connection)?
+        .of_contacts(contacts, (since, until), |of| of == kind)
+        .into_iter()
+        .map(|mark| EventMark { contact: ContactId(mark.contact), at: Timestamp(mark.at) })
+        .peekable();
     // The index alone answers. An order by the same columns costs nothing.
     let mut statement = connection
         .prepare_cached(
@@ -47,13 +56,19 @@ pub(crate) fn event_marks<T>(
         statement.query((kind, contacts.start(), contacts.end(), since.0, until.0)).map_err(driver)?;
     while let Some(row) = rows.next().map_err(driver)? {
         let contact = ContactId(row.get(0).map_err(driver)?);
-        fold(&mut answer, EventMark { contact, at: Timestamp(row.get(1).map_err(driver)?) });
+        let mark = EventMark { contact, at: Timestamp(row.get(1).map_err(driver)?) };
+        while let Some(before) = apart.next_if(|apart| (apart.contact, apart.at) < (mark.contact, mark.at)) {
+            fold(&mut answer, before);
+        }
+        fold(&mut answer, mark);
     }
+    apart.for_each(|mark| fold(&mut answer, mark));
     Ok(answer)
 }
 
 pub(crate) fn events<T>(
     connection: &Connection,
+    recent: &Recent,
     kind: &str,
     contacts: &IdRange,
     (since, until): Span,
@@ -61,17 +76,30 @@ pub(crate) fn events<T>(
     mut fold: impl FnMut(&mut T, &Event),
 ) -> Result<T> {
     let Some(no) = kind_no(connection, kind)? else { return Ok(answer) };
+    let apart = recent.look(connection)?.of_contacts(contacts, (since, until), |of| of == no);
+    let mut apart = apart.into_iter().peekable();
     let mut statement = connection
         .prepare_cached(
-            "SELECT contact_id, at, received_at, message_id, properties FROM events INDEXED BY events_by_kind
+            "SELECT contact_id, at, received_at, message_id, properties, event_no
+             FROM events INDEXED BY events_by_kind
              WHERE kind_id = ?1 AND contact_id >= ?2 AND contact_id <= ?3 AND at >= ?4 AND at < ?5
-             ORDER BY contact_id, at",
+             ORDER BY contact_id, at, event_no",
         )
         .map_err(driver)?;
     let mut rows =
         statement.query((no, contacts.start(), contacts.end(), since.0, until.0)).map_err(driver)?;
     while let Some(row) = rows.next().map_err(driver)? {
+        if apart.peek().is_some() {
+            let get = |column| row.get::<_, i64>(column).map_err(driver);
+            let place = (get(0)?, get(1)?, get(5)?);
+            while let Some(mark) = apart.next_if(|mark| mark.place() < place) {
+                fold(&mut answer, &recent::load(connection, mark, kind)?);
+            }
+        }
         fold(&mut answer, &event(kind, row)?);
+    }
+    for mark in apart {
+        fold(&mut answer, &recent::load(connection, mark, kind)?);
     }
     Ok(answer)
 }
@@ -79,18 +107,17 @@ pub(crate) fn events<T>(
 fn event(kind: &str, row: &Row<'_>) -> Result<Event> {
     let contact: i64 = row.get(0).map_err(driver)?;
     let at: i64 = row.get(1).map_err(driver)?;
-    let properties = text(row, 4).map_err(driver)?;
     Ok(Event {
         contact: ContactId(contact),
         at: Timestamp(at),
         received_at: Timestamp(row.get(2).map_err(driver)?),
         kind: kind.to_owned(),
         message_id: row.get(3).map_err(driver)?,
-        properties: if properties.is_empty() {
-            serde_json::Map::new()
-        } else {
-            from_json("events", format!("{contact}, {at}"), properties)?
-        },
+        properties: parse_properties(
+            "events",
+            format_args!("{contact}, {at}"),
+            text(row, 4).map_err(driver)?,
+        )?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{Cart, Contact, ContactId, Event, Order, Slug, Timestamp, Totals};
 use roaring::{RoaringBitmap, RoaringTreemap};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use storage::{
     Result, Urgency,
     segments::{
@@ -119,11 +119,12 @@ impl SegmentStore for Sqlite {
     }
 
     async fn load_history(&self, contacts: Vec<ContactId>, kinds: Vec<String>) -> Result<(Vec<Event>, i64)> {
+        let caches = self.caches();
         self.read(move |connection| {
             // A read is one snapshot: an input that came with an event is seen exactly when the event is.
             let until = crate::rows::last_number(connection, "input")?;
             let always = (Timestamp::MIN, Timestamp::MAX);
-            let events = crate::events::of_kinds(connection, &contacts, &kinds, always)?;
+            let events = crate::events::of_kinds(connection, &caches.recent, &contacts, &kinds, always)?;
             Ok((events, until))
         })
         .await
@@ -164,8 +165,9 @@ impl SegmentStore for Sqlite {
         init: T,
         fold: impl FnMut(&mut T, EventMark) + Send + 'static,
     ) -> Result<T> {
+        let caches = self.caches();
         self.read(move |connection| {
-            scans::event_marks(connection, &kind, &contacts, (since, until), init, fold)
+            scans::event_marks(connection, &caches.recent, &kind, &contacts, (since, until), init, fold)
         })
         .await
     }
@@ -179,8 +181,11 @@ impl SegmentStore for Sqlite {
         init: T,
         fold: impl FnMut(&mut T, &Event) + Send + 'static,
     ) -> Result<T> {
-        self.read(move |connection| scans::events(connection, &kind, &contacts, (since, until), init, fold))
-            .await
+        let caches = self.caches();
+        self.read(move |connection| {
+            scans::events(connection, &caches.recent, &kind, &contacts, (since, until), init, fold)
+        })
+        .await
     }
 
     async fn fold_order_marks<T: Send + 'static>(
@@ -383,8 +388,9 @@ fn commit(connection: &Connection, new: &NewMembers) -> Result<Moved> {
         run(connection, "DELETE FROM segment_states WHERE segment_no = ?1", [no])?;
     }
     run(connection, "DELETE FROM segment_flips WHERE segment_no = ?1", [no])?;
+    let mut flips = Flips::new(connection, no, new.at)?;
     for (contact, due) in &new.flips {
-        write_flip(connection, *contact, no, Some(*due), new.at)?;
+        flips.write(*contact, Some(*due))?;
     }
     crate::live::add_waves(connection, &new.tell.waves(&moved))?;
     storage::fault::point("segment.before_commit");
@@ -413,25 +419,30 @@ fn run(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) ->
     Ok(())
 }
 
-fn write_flip(
-    connection: &Connection,
-    contact: ContactId,
+/// Writes when time changes who is a member, with statements that are looked up once.
+struct Flips<'c> {
+    set: CachedStatement<'c>,
+    clear: CachedStatement<'c>,
     no: i64,
-    due: Option<Timestamp>,
     now: Timestamp,
-) -> Result<()> {
-    match due.filter(|due| due.since(now) <= FLIPS_AHEAD) {
-        Some(due) => run(
-            connection,
-            "INSERT INTO segment_flips (contact_id, segment_no, due) VALUES (?1, ?2, ?3)
-             ON CONFLICT (contact_id, segment_no) DO UPDATE SET due = excluded.due",
-            (contact.0, no, due.0),
-        ),
-        None => run(
-            connection,
-            "DELETE FROM segment_flips WHERE contact_id = ?1 AND segment_no = ?2",
-            (contact.0, no),
-        ),
+}
+
+impl<'c> Flips<'c> {
+    fn new(connection: &'c Connection, no: i64, now: Timestamp) -> Result<Self> {
+        let set = "INSERT INTO segment_flips (contact_id, segment_no, due) VALUES (?1, ?2, ?3)
+             ON CONFLICT (contact_id, segment_no) DO UPDATE SET due = excluded.due WHERE due <> excluded.due";
+        let clear = "DELETE FROM segment_flips WHERE contact_id = ?1 AND segment_no = ?2";
+        let prepare = |sql| connection.prepare_cached(sql).map_err(driver);
+        Ok(Self { set: prepare(set)?, clear: prepare(clear)?, no, now })
+    }
+
+    fn write(&mut self, contact: ContactId, due: Option<Timestamp>) -> Result<()> {
+        match due.filter(|due| due.since(self.now) <= FLIPS_AHEAD) {
+            Some(due) => self.set.execute((contact.0, self.no, due.0)),
+            None => self.clear.execute((contact.0, self.no)),
+        }
+        .map_err(driver)?;
+        Ok(())
     }
 }
 
@@ -479,6 +490,13 @@ fn update(
 ) -> Result<Moved> {
     let mut chunks = Chunks::new(connection, no);
     let mut moved = Moved { slug: Some(record.slug), at, ..Moved::default() };
+    let mut flips = Flips::new(connection, no, at)?;
+    let mut keep = connection
+        .prepare_cached(
+            "INSERT INTO segment_states (contact_id, segment_no, state) VALUES (?1, ?2, ?3)
+             ON CONFLICT (contact_id, segment_no) DO UPDATE SET state = excluded.state",
+        )
+        .map_err(driver)?;
     for answer in answers {
         let bitmap = chunks.of(answer.contact)?;
         if answer.member && bitmap.insert(low(answer.contact)) {
@@ -486,14 +504,9 @@ fn update(
         } else if !answer.member && bitmap.remove(low(answer.contact)) {
             moved.left.insert(key(answer.contact));
         }
-        write_flip(connection, answer.contact, no, answer.flip, at)?;
+        flips.write(answer.contact, answer.flip)?;
         if let Some(state) = &answer.state {
-            run(
-                connection,
-                "INSERT INTO segment_states (contact_id, segment_no, state) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (contact_id, segment_no) DO UPDATE SET state = excluded.state",
-                (answer.contact.0, no, state),
-            )?;
+            keep.execute((answer.contact.0, no, state)).map_err(driver)?;
         }
     }
     moved.members = record.members + moved.entered.len() - moved.left.len();

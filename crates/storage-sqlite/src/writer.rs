@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use storage::{Result, StoreError, Urgency};
 use tokio::sync::oneshot;
 
-use crate::pool::driver;
+use crate::{pool::driver, recent::Mover};
 
 /// Most changes that are joined into one transaction.
 const GROUP_MAX: usize = 64;
@@ -179,17 +179,23 @@ impl Queue {
 
     /// The thread: until the queue is closed and empty. When it ends in a panic, which no change can cause, everybody who
     /// waits is told, and everybody who comes later: a store that answers with errors is seen, one that is silent is not.
-    pub(crate) fn serve(&self, mut connection: Connection) {
+    pub(crate) fn serve(&self, mut connection: Connection, mut mover: Mover) {
         let _stop = Stop(self);
         while let Some((urgency, first)) = self.first() {
-            self.run_group(&mut connection, urgency, first);
+            self.run_group(&mut connection, &mut mover, urgency, first);
         }
         // A failure here costs nothing: the log is read at the next opening.
         drop(connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);"));
     }
 
     /// Does a change, and with it what else may go into its transaction.
-    pub(crate) fn run_group(&self, connection: &mut Connection, urgency: Urgency, first: Box<dyn Waiting>) {
+    pub(crate) fn run_group(
+        &self,
+        connection: &mut Connection,
+        mover: &mut Mover,
+        urgency: Urgency,
+        first: Box<dyn Waiting>,
+    ) {
         let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
             Ok(transaction) => transaction,
             Err(error) => return first.tell(Err(driver(error))),
@@ -212,10 +218,21 @@ impl Queue {
                 next = self.next(urgency);
             }
         }
+        let moved = match mover.before_commit(&transaction) {
+            Ok(moved) => moved,
+            Err(error) => {
+                drop(transaction);
+                return tell(done, &Err(error));
+            }
+        };
         storage::fault::point("sqlite.before_commit");
         let committed = transaction.commit().map_err(driver);
         storage::fault::point("sqlite.after_commit");
         tell(done, &committed);
+        if moved {
+            // When it fails, a reader does it.
+            drop(mover.after_commit(connection));
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! A database of an earlier schema, with data in it, is brought up to date and can be used.
 
-use model::{ContactId, Slug, Timestamp};
+use model::{ContactId, Event, Slug, Timestamp};
 use rusqlite::Connection;
 use storage::{
+    events::EventStore,
     journeys::{CountDelta, JourneyStore},
-    live::LiveStore,
+    live::{LiveStore, NewInput},
     lives::LifeStore,
     outbox::{MessageFilter, MessageState, OutboxStore},
 };
@@ -20,6 +21,27 @@ const BEFORE_LIVE: [&str; 6] = [
     include_str!("../migrations/0005_journeys.sql"),
     include_str!("../migrations/0006_outbox.sql"),
 ];
+
+/// The steps behind those up to the schema before events arrived in a table of their own.
+const BEFORE_EVENTS: [&str; 6] = [
+    include_str!("../migrations/0007_live.sql"),
+    include_str!("../migrations/0008_coupons.sql"),
+    include_str!("../migrations/0009_sending.sql"),
+    include_str!("../migrations/0010_lives.sql"),
+    include_str!("../migrations/0011_interest.sql"),
+    include_str!("../migrations/0012_trials.sql"),
+];
+
+/// Histories with and without products, and a product's id that is no text.
+const HISTORIES: &str = r#"
+  INSERT INTO counters VALUES ('event', 6), ('kind', 2), ('contact', 2);
+  INSERT INTO event_kinds VALUES (1, 'Product Viewed'), (2, 'Page Viewed');
+  INSERT INTO events (contact_id, at, event_no, kind_id, received_at, message_id, properties) VALUES
+    (1, 300, 1, 1, 301, 'a', '{"product_id":"mug"}'), (1, 100, 2, 1, 301, 'b', '{"product_id":"mug"}'),
+    (1, 200, 3, 2, 301, NULL, ''), (2, 500, 4, 1, 501, NULL, '{"product_id":"mug"}'),
+    (2, 400, 5, 1, 501, NULL, '{"product_id":7}'), (2, 450, 6, 2, 501, NULL, '{"nested":{"product_id":"mug"}}');
+  INSERT INTO message_ids VALUES ('a', 1, 300, 1), ('b', 1, 100, 2);
+"#;
 
 /// A run that is half done, its counters in parts, its messages in every state; and one that is completed.
 const DATA: &str = "
@@ -71,6 +93,64 @@ fn a_campaign_goes_on_after_the_schema_of_waiting_journeys() {
         assert_eq!(db.list_messages(waiting, 0, 10).await.unwrap().len(), 2);
         assert_eq!((db.last_input().await.unwrap(), db.next_alarm().await.unwrap()), (0, None));
     });
+}
+
+#[test]
+fn histories_are_kept_by_the_schema_of_recent_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relance.db");
+    let old = Connection::open(&path).unwrap();
+    for step in BEFORE_LIVE.iter().chain(&BEFORE_EVENTS) {
+        old.execute_batch(step).unwrap();
+    }
+    old.execute_batch(HISTORIES).unwrap();
+    old.execute_batch("PRAGMA application_id = 0x526c6e63; PRAGMA user_version = 12").unwrap();
+    drop(old);
+    block_on(async {
+        let db = Sqlite::open(&path, Options::default()).unwrap();
+        let both = vec![ContactId(1), ContactId(2)];
+        let ats = async || -> Vec<i64> {
+            let events =
+                db.load_events(both.clone(), Vec::new(), Timestamp::MIN, Timestamp::MAX).await.unwrap();
+            events.iter().map(|event| event.at.0).collect()
+        };
+        assert_eq!(ats().await, [100, 200, 300, 400, 450, 500]);
+        let viewed = || vec!["Product Viewed".to_owned()];
+        let interested = async |name: &str| -> Vec<(i64, i64, i64)> {
+            let (since, until) = (Timestamp::MIN, Timestamp::MAX);
+            let found = db.find_by_product(name.into(), viewed(), since, until).await.unwrap();
+            found.iter().map(|one| (one.contact.0, one.first.0, one.last.0)).collect()
+        };
+        assert_eq!(interested("mug").await, [(1, 100, 300), (2, 500, 500)]);
+        assert_eq!(interested("7").await, []);
+        // New ones go on behind, and a repeat of an old one is known.
+        let event = |message_id: Option<&str>, at| Event {
+            contact: ContactId(2),
+            at: Timestamp(at),
+            received_at: Timestamp(at),
+            kind: "Product Viewed".into(),
+            message_id: message_id.map(Into::into),
+            properties: serde_json::Map::from_iter([("product_id".to_owned(), "mug".into())]),
+        };
+        let inputs = [event(Some("a"), 600), event(None, 90)];
+        let inputs = inputs.map(|event| NewInput { event, causes: 0, stored: true });
+        db.add_inputs(inputs.into(), Vec::new()).await.unwrap();
+        assert_eq!(ats().await, [100, 200, 300, 90, 400, 450, 500]);
+        assert_eq!(interested("mug").await, [(1, 100, 300), (2, 90, 500)]);
+    });
+    // Who changes histories by hand need not know of the interests.
+    let file = Connection::open(&path).unwrap();
+    file.execute_batch(
+        "UPDATE events SET contact_id = 3 WHERE contact_id = 2; DELETE FROM events WHERE contact_id = 1",
+    )
+    .unwrap();
+    let mut query = file.prepare("SELECT product, contact_id, at FROM interests ORDER BY 1, 2, 3").unwrap();
+    let left: Vec<(String, i64, i64)> = query
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap();
+    assert_eq!(left, [("mug".to_owned(), 3, 500)]);
 }
 
 #[test]

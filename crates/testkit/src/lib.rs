@@ -47,7 +47,7 @@ impl Store {
 /// When the machine has no room for temporary files: a test can do nothing then.
 #[must_use]
 pub fn store() -> Store {
-    store_with(Options::default())
+    store_with(options())
 }
 
 /// An empty database without threads of its own: for tests in which time is paused, and goes on where nothing else does.
@@ -56,7 +56,7 @@ pub fn store() -> Store {
 /// As [`store`].
 #[must_use]
 pub fn store_without_threads() -> Store {
-    store_with(Options { threads: false, ..Options::default() })
+    store_with(Options { threads: false, ..options() })
 }
 
 fn store_with(options: Options) -> Store {
@@ -71,7 +71,12 @@ fn store_with(options: Options) -> Store {
 /// When it cannot be opened.
 #[must_use]
 pub fn open(path: &Path) -> Sqlite {
-    Sqlite::open(path, Options::default()).expect("a database")
+    Sqlite::open(path, options()).expect("a database")
+}
+
+/// Events are moved into histories after a few, so that tests meet all that may happen on the way.
+fn options() -> Options {
+    Options { recent_events: 5, ..Options::default() }
 }
 
 /// Runs a test's async part.

@@ -6,13 +6,18 @@ use std::{
 };
 
 use model::{Cart, CartNo, Contact, ContactId, Event, Order, RfmPlacement, Timestamp, Totals};
-use segment::{Condition, Leaf, Outcome, Reads, State, evaluate as ask, evaluate::History};
-use storage::{Result, Storage, codec::net_lines};
+use segment::{
+    Condition, Leaf, Outcome, Reads, State, Tree, evaluate as ask,
+    evaluate::{History, leaf_at},
+};
+use storage::{Result, Storage, codec::net_lines, segments::FLIPS_AHEAD};
 
 use super::{
     Workspace,
     facts::{Catalogue, Person, Profile},
 };
+
+static NO_TOTALS: Totals = Totals { first_order_at: None, last_order_at: None, orders: 0, spent: 0 };
 
 /// What is kept of histories for one of the conditions.
 #[derive(Clone, Copy)]
@@ -83,7 +88,8 @@ pub struct Given<'a> {
 }
 
 /// Asks each condition of its own contacts; what they read is loaded once for all of them, and nothing that none of
-/// them reads. Answers in the order of the questions and of their contacts.
+/// them reads. Answers in the order of the questions and of their contacts. Where what somebody did makes the answer no
+/// for longer than [`FLIPS_AHEAD`], the profile is not read, and no next flip is told.
 ///
 /// # Errors
 /// What storage says.
@@ -95,10 +101,20 @@ pub async fn answer<S: Storage>(
     now: Timestamp,
 ) -> Result<Vec<Vec<Outcome>>> {
     let needs = Needs::of(workspace, questions.iter().map(|question| question.condition), given.kept);
-    let ids = questions.iter().flat_map(|question| question.contacts.iter().copied()).collect();
-    let loaded = Loaded::load(store, ids, &needs, given.catalogue, given.placements).await?;
-    let ask_one = |question: &Question<'_>| {
+    let decided: Vec<BTreeSet<ContactId>> = match needs.profile {
+        true => questions.iter().map(|question| declined(workspace, question, &given, now)).collect(),
+        false => vec![BTreeSet::new(); questions.len()],
+    };
+    let open = questions
+        .iter()
+        .zip(&decided)
+        .flat_map(|(question, decided)| question.contacts.iter().copied().filter(|id| !decided.contains(id)));
+    let loaded = Loaded::load(store, open.collect(), &needs, given.catalogue, given.placements).await?;
+    let ask_one = |(question, decided): (&Question<'_>, &BTreeSet<ContactId>)| {
         let outcome = |id: &ContactId| {
+            if decided.contains(id) {
+                return Outcome::default();
+            }
             let place = loaded.contacts.binary_search_by_key(id, |contact| contact.id);
             let contact = place.ok().and_then(|place| loaded.contacts.get(place));
             let Some(contact) = contact else { return Outcome::default() };
@@ -107,7 +123,50 @@ pub async fn answer<S: Storage>(
         };
         question.contacts.iter().map(outcome).collect()
     };
-    Ok(questions.iter().map(ask_one).collect())
+    Ok(questions.iter().zip(&decided).map(ask_one).collect())
+}
+
+/// The contacts for whom one thing that all must hold does not, by what is kept of their histories alone, and will not
+/// within [`FLIPS_AHEAD`].
+fn declined(
+    workspace: &Workspace,
+    question: &Question<'_>,
+    given: &Given<'_>,
+    now: Timestamp,
+) -> BTreeSet<ContactId> {
+    let kept = given.kept.iter().find(|kept| std::ptr::eq(kept.condition, question.condition));
+    let (Some(kept), Tree::All(parts)) = (kept, question.condition.root()) else { return BTreeSet::new() };
+    // What is compared with the profile is not known without it.
+    if !question.condition.refs().is_empty() {
+        return BTreeSet::new();
+    }
+    let activities: Vec<&Leaf> = parts
+        .iter()
+        .filter_map(|part| match part {
+            Tree::Leaf(leaf @ Leaf::Activity(_)) => Some(leaf),
+            _ => None,
+        })
+        .collect();
+    let catalogue = given.catalogue.clone().unwrap_or_default();
+    let is_declined = |id: &ContactId| {
+        let contact = Contact { id: *id, ..Contact::default() };
+        let person = Person {
+            profile: Profile { contact: &contact, totals: &NO_TOTALS, fields: &workspace.schema.fields },
+            placements: &[],
+            history: History { events: &[], orders: &[] },
+            carts: &[],
+            catalogue: &catalogue,
+            segments: &workspace.segments,
+            zone: &workspace.zone,
+            kept: std::slice::from_ref(kept),
+        };
+        activities.iter().any(|leaf| {
+            let (truth, next) = leaf_at(leaf, &person, now, &workspace.zone);
+            !truth && next.is_none_or(|at| at.since(now) > FLIPS_AHEAD)
+        })
+    };
+    let with_state = question.contacts.iter().filter(|id| kept.states.contains_key(id));
+    with_state.filter(|id| is_declined(id)).copied().collect()
 }
 
 /// What is to be kept of these contacts' histories for a condition, from the stored history.
@@ -326,7 +385,6 @@ impl Loaded {
         contact: &'a Contact,
         kept: &'a [Kept<'a>],
     ) -> Person<'a> {
-        static NO_TOTALS: Totals = Totals { first_order_at: None, last_order_at: None, orders: 0, spent: 0 };
         let (events, orders) = self.histories.of(contact.id);
         Person {
             profile: Profile {

@@ -11,7 +11,8 @@ use storage::{
 use super::Work;
 use crate::{
     coupons::{SharedCodes, redeem, shared_codes},
-    events::{self, EventRow},
+    events::EventRow,
+    recent,
     rows::{take_numbers, to_json},
 };
 
@@ -105,9 +106,10 @@ impl Work<'_> {
                 kind: event.kind,
                 received_at: self.now,
                 message_id: None,
+                product: None,
                 properties: &event.properties,
             };
-            events::insert(self.connection, &row)?;
+            recent::add(self.connection, &row)?;
         }
         Ok(())
     }

@@ -12,8 +12,9 @@ use super::{
     orders::{check_lines, check_time},
 };
 use crate::{
-    events::{EventRow, insert},
+    events::{EventRow, product_of},
     pool::driver,
+    recent,
     rows::{take_numbers, to_json},
 };
 
@@ -163,7 +164,7 @@ impl Work<'_> {
                 .execute((message_id, contact.0, event.at.0, no))
                 .map_err(driver)?;
         }
-        insert(
+        recent::add(
             self.connection,
             &EventRow {
                 contact,
@@ -172,11 +173,12 @@ impl Work<'_> {
                 kind,
                 received_at: self.now,
                 message_id: event.message_id.as_deref(),
+                product: product_of(&event.properties),
                 properties,
             },
         )?;
         if event.kind == kind::PRODUCT_VIEWED
-            && let Some(product) = event.properties.get("product_id").and_then(|id| id.as_str())
+            && let Some(product) = product_of(&event.properties)
             && check_id("product_id", product).is_ok()
         {
             let product = self.product_visited(product)?;

@@ -209,9 +209,10 @@ fn store(connection: &Connection, event: &Event, no: i64, kind: u32, properties:
         kind,
         received_at: event.received_at,
         message_id: event.message_id.as_deref(),
+        product: events::product_of(&event.properties),
         properties,
     };
-    events::insert(connection, &row)?;
+    crate::recent::add(connection, &row)?;
     Ok(true)
 }
 

@@ -158,6 +158,7 @@ impl Pair<'_> {
             "UPDATE order_ids SET contact_id = ?1
              WHERE external_id IN (SELECT external_id FROM orders WHERE contact_id = ?2)",
         )?;
+        crate::recent::settle(self.connection, ContactId(self.loser))?;
         self.run(
             "UPDATE message_ids SET contact_id = ?1 WHERE message_id IN
                (SELECT message_id FROM events WHERE contact_id = ?2 AND message_id IS NOT NULL)",
