@@ -62,11 +62,13 @@ impl PeopleStore for Sqlite {
         after: Option<MomentPlace>,
         limit: usize,
     ) -> Result<Vec<(MomentPlace, Moment)>> {
-        self.read(move |connection| timeline::load(connection, contact, after, limit)).await
+        let caches = self.caches();
+        self.read(move |connection| timeline::load(connection, &caches.recent, contact, after, limit)).await
     }
 
     async fn load_person(&self, contact: ContactId, now: Timestamp) -> Result<Option<Person>> {
-        self.read(move |connection| person::load(connection, contact, now)).await
+        let caches = self.caches();
+        self.read(move |connection| person::load(connection, &caches.recent, contact, now)).await
     }
 
     async fn erase_contact(&self, contact: ContactId, now: Timestamp) -> Result<bool> {

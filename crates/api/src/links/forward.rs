@@ -30,10 +30,7 @@ fn name(text: &str) -> Option<String> {
     (good && name.chars().count() <= NAME_LEN_MAX).then_some(name)
 }
 
-async fn asked<S: Storage>(
-    app: &App<S>,
-    token: &str,
-) -> Result<Option<(Link, Option<Contact>)>, StoreError> {
+async fn asked<S: Storage>(app: &App<S>, token: &str) -> Result<Option<(Link, Option<Contact>)>, StoreError> {
     let Ok(link) = app.links.verify_kind(token, LinkKind::Forward) else { return Ok(None) };
     let contact = app.store.linked_contact(link.contact).await?;
     Ok(Some((link, contact)))

@@ -78,7 +78,8 @@ fn accepted(headers: &HeaderMap) -> Lang {
             "en" => Lang::En,
             _ => continue,
         };
-        let weight = weight.trim().parse::<f32>().map_or(0, |weight| (weight.clamp(0.0, 1.0) * 1_000.0) as u16);
+        let weight =
+            weight.trim().parse::<f32>().map_or(0, |weight| (weight.clamp(0.0, 1.0) * 1_000.0) as u16);
         if weight > 0 && best.is_none_or(|(_, known)| weight > known) {
             best = Some((lang, weight));
         }

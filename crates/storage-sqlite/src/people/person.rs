@@ -18,12 +18,18 @@ use crate::{
     orders::{ORDER_COLUMNS, read_order},
     outbox,
     pool::driver,
+    recent::Recent,
     rows::{blob, inconsistent},
     segment_scans::open_carts_of,
 };
 
 /// Reads it; the caller's transaction makes it one moment.
-pub(super) fn load(connection: &Connection, id: ContactId, now: Timestamp) -> Result<Option<Person>> {
+pub(super) fn load(
+    connection: &Connection,
+    recent: &Recent,
+    id: ContactId,
+    now: Timestamp,
+) -> Result<Option<Person>> {
     let Some(contact) = load_one(connection, id)? else { return Ok(None) };
     let also = beside(connection, id)?;
     let orders = orders(connection, id)?;
@@ -35,7 +41,7 @@ pub(super) fn load(connection: &Connection, id: ContactId, now: Timestamp) -> Re
     let messages = MessageFilter { contact: Some(id), ..MessageFilter::default() };
     Ok(Some(Person {
         merged: merged(connection, id)?,
-        events: events::of_kinds(connection, &[id], &[], (Timestamp::MIN, Timestamp::MAX))?,
+        events: events::of_kinds(connection, recent, &[id], &[], (Timestamp::MIN, Timestamp::MAX))?,
         messages: outbox::list(connection, &messages, 0, i32::MAX as usize)?,
         enrolments: enrolments(connection, id)?,
         coupons: coupons(connection, id)?,

@@ -147,6 +147,7 @@ impl Piece<'_> {
              WHERE contact_id > ?1 AND contact_id <= ?2 AND updated_at < ?3
                AND json_extract(profile, '$.external_id') IS NULL AND json_extract(profile, '$.email') IS NULL
                AND NOT EXISTS (SELECT 1 FROM events e WHERE e.contact_id = c.contact_id AND e.at >= ?3)
+               AND contact_id NOT IN (SELECT contact_id FROM recent_events)
                AND NOT EXISTS (SELECT 1 FROM carts k WHERE k.contact_id = c.contact_id AND k.updated_at >= ?3)
                AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.contact_id = c.contact_id)
                AND NOT EXISTS (SELECT 1 FROM enrolments n WHERE n.contact_id = c.contact_id AND n.over = 0)",

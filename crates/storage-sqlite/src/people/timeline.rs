@@ -13,6 +13,7 @@ use crate::{
     orders::{ORDER_COLUMNS, read_order},
     outbox,
     pool::driver,
+    recent::{self, Mark, Recent},
     rows::{blob, from_json, inconsistent, text},
 };
 
@@ -28,12 +29,14 @@ const NOW: MomentPlace = (Timestamp::MAX, u8::MAX, i64::MAX);
 /// The moments behind a place: each source gives its next ones, and the newest of all are taken.
 pub(super) fn load(
     connection: &Connection,
+    recent: &Recent,
     contact: ContactId,
     after: Option<MomentPlace>,
     limit: usize,
 ) -> Result<Vec<(MomentPlace, Moment)>> {
     let span = Span { connection, contact, after: after.unwrap_or(NOW), limit };
     let mut all = span.events()?;
+    all.extend(span.recent_events(recent)?);
     all.extend(span.orders()?);
     all.extend(span.messages()?);
     all.extend(span.enrolments()?);
@@ -102,6 +105,28 @@ impl Span<'_> {
                 Ok((at, no, Moment::Event(event)))
             },
         )
+    }
+
+    /// Those that are not in the history yet.
+    fn recent_events(&self, recent: &Recent) -> Result<Vec<(MomentPlace, Moment)>> {
+        let all = (Timestamp::MIN, Timestamp::MAX);
+        let contacts = self.contact.0..=self.contact.0;
+        let mut marks = recent.look(self.connection)?.of_contacts(&contacts, all, |_| true);
+        let place = |mark: &Mark| (Timestamp(mark.at), EVENT, mark.no);
+        marks.retain(|mark| place(mark) < self.after);
+        marks.reverse();
+        marks.truncate(self.limit);
+        let names = kind_names(self.connection)?;
+        marks
+            .into_iter()
+            .map(|mark| {
+                let kind = names
+                    .get(&mark.kind)
+                    .ok_or_else(|| inconsistent("recent_events", mark.no, "its kind is unknown"))?;
+                let event = recent::load(self.connection, mark, kind)?;
+                Ok((place(&mark), Moment::Event(event)))
+            })
+            .collect()
     }
 
     fn orders(&self) -> Result<Vec<(MomentPlace, Moment)>> {
