@@ -431,6 +431,39 @@ fn who_is_asked_for_during_a_pause_enters_when_it_ends() {
 }
 
 #[test]
+fn who_asks_again_with_the_same_id_is_let_in_once() {
+    let db = shop();
+    block_on(async {
+        publish(&db, &triggered("{on: api}"), PublishOptions::default(), at(START)).await;
+        let enter = async |contacts: &[i64], id: Option<&str>| {
+            let ids: Vec<ContactId> = contacts.iter().copied().map(ContactId).collect();
+            let entered = lives::enter(&*db, &slug(), &ids, serde_json::Map::new(), id, &by(at(START))).await;
+            settle(&db, at(START)).await;
+            entered.map_err(|error| error.to_string())
+        };
+        let journey_entries = async || {
+            let all = vec![ContactId(1), ContactId(2), ContactId(3)];
+            let kinds = vec![model::event::kind::JOURNEY_ENTRY.to_owned()];
+            let events = db.load_events(all, kinds, Timestamp::MIN, Timestamp::MAX).await.unwrap();
+            events.iter().map(|event| event.contact.0).collect::<Vec<_>>()
+        };
+        enter(&[1], Some("r-1")).await.unwrap();
+        // The caller died before it was told: it asks again, with one contact more than were heard.
+        enter(&[1, 2], Some("r-1")).await.unwrap();
+        enter(&[1, 2], Some("r-1")).await.unwrap();
+        assert_eq!(journey_entries().await, [1, 2]);
+        enter(&[1], Some("r-2")).await.unwrap();
+        enter(&[3], None).await.unwrap();
+        enter(&[3], None).await.unwrap();
+        assert_eq!(journey_entries().await, [1, 1, 2, 3, 3], "another id, or none, is another entry");
+        enter(&[2], Some(&"x".repeat(lives::ENTRY_ID_LEN_MAX))).await.unwrap();
+        for wrong in [String::new(), "x".repeat(lives::ENTRY_ID_LEN_MAX + 1)] {
+            assert!(enter(&[2], Some(&wrong)).await.unwrap_err().contains("journey.entry_id"));
+        }
+    });
+}
+
+#[test]
 fn data_that_is_too_deep_or_too_large_is_refused_at_the_door() {
     let db = shop();
     block_on(async {

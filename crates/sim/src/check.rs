@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     live::{lives, timers::Timers},
-    segments::{self, bulk, silent},
+    segments::{bulk, silent},
 };
 use journey::{Counts, Person, Run, nodes::sending, trace};
 use model::{ContactId, Slug, Timestamp};
@@ -22,6 +22,11 @@ use crate::{
     story::Story,
     world::{Life, World},
 };
+
+/// Whether nodes of a kind write messages that reach a contact.
+fn carries(word: &str) -> bool {
+    matches!(word, "send_email" | "send_sms" | "send_push")
+}
 
 type Checked = Result<(), String>;
 
@@ -109,7 +114,7 @@ async fn counts(life: &Life, rows: &[MessageRow]) -> Checked {
             for step in records.iter().flat_map(|record| &record.steps) {
                 traced.add(std::slice::from_ref(step));
                 let node = journey.node(step.node);
-                let carries = matches!(node.kind.word, "send_email" | "send_sms");
+                let carries = carries(node.kind.word);
                 if carries && step.outcome == sending::SENT {
                     *sent.entry((row.contact, node.id.clone())).or_default() += 1;
                 }
@@ -171,9 +176,7 @@ async fn counts(life: &Life, rows: &[MessageRow]) -> Checked {
         let of_nodes = |row: &&MessageRow| {
             let send = &row.message.send;
             send.run == run
-                && journey
-                    .number(&send.node)
-                    .is_some_and(|number| matches!(journey.node(number).kind.word, "send_email" | "send_sms"))
+                && journey.number(&send.node).is_some_and(|number| carries(journey.node(number).kind.word))
         };
         let found = rows.iter().filter(of_nodes).count();
         let decided: usize = sent.values().sum();
@@ -307,15 +310,20 @@ pub fn after_a_night(world: &mut World) -> Checked {
     let (path, at) = (world.path.clone(), world.now);
     world.look(async |life: &mut Life| {
         let checked = async {
-            let known = segments::Workspace::load(&life.db).await.map_err(text)?;
-            let _ = known;
             let base = rusqlite::Connection::open(&path).map_err(text)?;
-            base.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(text)?;
-            let other = Sqlite::open(&copy, storage_sqlite::Options::default()).map_err(text)?;
+            // Nobody writes now: with its log in it, the file is the base.
+            base.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(text)?;
+            std::fs::copy(&path, &copy).map_err(text)?;
+            let options = storage_sqlite::Options { threads: false, ..Default::default() };
+            let other = Sqlite::open(&copy, options).map_err(text)?;
             use storage::rfm::RfmStore;
             let ids = life.db.load_contact_ids().await.map_err(text)?;
             let ids: Vec<ContactId> = ids.iter().map(|id| ContactId(id.cast_signed())).collect();
-            for record in life.db.load_rfm_models().await.map_err(text)? {
+            let models = life.db.load_rfm_models().await.map_err(text)?;
+            if models.is_empty() {
+                return Err("no model was scored".into());
+            }
+            for record in models {
                 let Some(model) = rfm::RfmModel::built_in(record.model.as_str()) else { continue };
                 let runs = life.db.load_rfm_runs(record.model.clone(), 1).await.map_err(text)?;
                 if runs.first().is_none_or(|run| run.at != at) {

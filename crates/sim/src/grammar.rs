@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use engine::rules::{Folder, SourceFile};
 use model::Dice;
 
+use crate::sending::Sending;
+
 /// Conditions that segments are made of; `#` stands for a chosen number.
 const SEGMENTS: &[&str] = &[
     "{did: Product Viewed, within: P2D}",
@@ -40,14 +42,25 @@ const CONDITIONS: &[&str] = &[
     "{not: {did: Email Sent, within: PT12H}}",
 ];
 
+/// One language: what is written is the room `template`'s to prove, and compiling it is what a story spends time on.
 const MAIL: &str = "format: 1
 template: hello
-subject: {en: 'Hello {{ who }}', fr: 'Bonjour {{ who }}'}
-languages: [en, fr]
-variables: {who: {type: text, optional: true}}
+subject: {en: 'Hello {{ who }}'}
+languages: [en]
+variables:
+  who: {type: text, optional: true}
+  products: {type: products, optional: true}
 blocks:
-  - {kind: text, text: {en: 'Hello {{ who }}', fr: 'Bonjour {{ who }}'}}
+  - {kind: text, text: {en: 'Hello {{ who }}'}}
   - {kind: footer, address: 'Shop, Street 1'}
+";
+const PUSH: &str = "format: 1
+template: ping
+channel: push
+languages: [en]
+title: {en: Your cart}
+body: {en: It is waiting.}
+url: 'https://shop.example/cart'
 ";
 const SMS: &str = "format: 1
 template: short
@@ -70,6 +83,8 @@ pub const SEGMENT_COUNT: usize = 4;
 /// Everything that journeys of one shop share.
 pub struct Grammar {
     segments: Vec<String>,
+    /// Whether caps may be ignored: where there are some to look at, they hold for all.
+    free: bool,
 }
 
 /// What a node knows of the way that leads to it.
@@ -77,6 +92,8 @@ pub struct Grammar {
 struct Way {
     /// Nodes that sent a mail.
     sent: Vec<String>,
+    /// Nodes that chose products.
+    chosen: Vec<String>,
     /// Waits to which a loop may lead back.
     waits: Vec<String>,
     depth: usize,
@@ -92,8 +109,23 @@ struct Growing<'a> {
     pure: Vec<String>,
     /// Whether loops may be.
     loops: bool,
+    free: bool,
     journeys: usize,
 }
+
+/// What products a node may ask for.
+const PRODUCTS: &[&str] = &[
+    "{case: manual, quantity: 2, products: [C, A]}",
+    "{case: best_selling, quantity: 2, period: last_month}",
+    "{case: most_visited, quantity: 2, period: last_week}",
+    "{case: last_visited, quantity: 3}",
+    "{case: last_added_not_bought, quantity: 1}",
+    "{case: last_purchased, quantity: 2}",
+    "{case: contact_affinity, quantity: 2}",
+    "{case: own_repeats, quantity: 1}",
+    "{case: filtered, quantity: 3, where: {field: unit_price, greater_than: 12}, order: price_descending}",
+    "{case: filtered, quantity: 2, shuffle: true}",
+];
 
 fn pick<'t>(dice: &mut Dice, of: &[&'t str]) -> &'t str {
     of[dice.below(of.len() as u64) as usize]
@@ -105,10 +137,11 @@ fn segment(dice: &mut Dice) -> String {
 
 impl Grammar {
     /// Chooses the segments of a shop.
-    pub fn new(dice: &mut Dice) -> Self {
+    pub fn new(sending: &Sending, dice: &mut Dice) -> Self {
         let mut all: Vec<&str> = SEGMENTS.to_vec();
         dice.shuffle(&mut all);
-        Self { segments: all.into_iter().take(SEGMENT_COUNT).map(str::to_owned).collect() }
+        let segments = all.into_iter().take(SEGMENT_COUNT).map(str::to_owned).collect();
+        Self { segments, free: sending.cap.is_none() }
     }
 
     /// The files of a journey; `few`: a small one.
@@ -120,7 +153,7 @@ impl Grammar {
         };
         let segments = self.segments.iter().enumerate();
         Folder {
-            journey: source("journey", journey(name, journeys, dice)),
+            journey: source("journey", self.journey(name, journeys, dice)),
             fields: Some(source("fields", FIELDS.to_owned())),
             segments: segments
                 .map(|(n, text)| {
@@ -128,7 +161,11 @@ impl Grammar {
                     source(&slug, format!("format: 1\nsegment: {slug}\ncondition: {text}\n"))
                 })
                 .collect(),
-            templates: vec![source("hello", MAIL.to_owned()), source("short", SMS.to_owned())],
+            templates: vec![
+                source("hello", MAIL.to_owned()),
+                source("short", SMS.to_owned()),
+                source("ping", PUSH.to_owned()),
+            ],
             coupons: Vec::new(),
         }
     }
@@ -136,7 +173,7 @@ impl Grammar {
 
 /// What starts a journey: lines of its file, and whether its runs have a key.
 fn triggers(dice: &mut Dice) -> (String, bool) {
-    let one = |dice: &mut Dice| match dice.below(16) {
+    let one = |dice: &mut Dice| match dice.below(21) {
         0 | 1 | 12 | 13 => "{on: event, event: Product Viewed}".to_owned(),
         2 => format!("{{segment_entered: {}}}", segment(dice)),
         3 => format!("{{segment_exited: {}}}", segment(dice)),
@@ -145,7 +182,11 @@ fn triggers(dice: &mut Dice) -> (String, bool) {
         6 => "{on: rfm_changed, model: classic-11}".to_owned(),
         7 => "api".to_owned(),
         8 => "{event: Level Up}".to_owned(),
-        9 => "price_drop".to_owned(),
+        9 | 16 => pick(dice, &["price_drop", "{on: price_drop, percent: 10, within: P9D}"]).to_owned(),
+        17 => "{on: back_in_stock, interest: [subscribed, viewed]}".to_owned(),
+        18 => "back_in_stock".to_owned(),
+        19 => "{on: low_stock, at_most: 1, interest: [viewed, added, checkout]}".to_owned(),
+        20 => "{event: Product Added}".to_owned(),
         10 => "{event: Points Earned, late: PT2H}".to_owned(),
         _ => "{event: Order Completed}".to_owned(),
     };
@@ -173,68 +214,74 @@ fn triggers(dice: &mut Dice) -> (String, bool) {
     }
 }
 
-fn journey(name: &str, journeys: usize, dice: &mut Dice) -> String {
-    let (triggers, keyed) = triggers(dice);
-    let who = pick(dice, &["all", "all", "all", "with_email", "with_email", "with_phone"]);
-    let source = if triggers.is_empty() {
-        pick(dice, &["existing", "existing_and_new", "new"])
-    } else {
-        "existing_and_new"
-    };
-    let mut text =
-        format!("format: 1\njourney: {name}\naudience: {{who: {who}, source: {source}}}\n{triggers}");
-    let reentry = match dice.below(6) {
-        0 => "never",
-        1 => "{after: PT12H}",
-        2 if keyed => "per_key",
-        _ if triggers.is_empty() => "never",
-        _ => "after_exit",
-    };
-    let _ = writeln!(text, "reentry: {reentry}");
-    let mut exits: Vec<String> = Vec::new();
-    if dice.below(4) == 0 {
-        exits.push(if keyed && dice.below(2) == 0 {
-            "{event: Order Completed, key: trigger.cart_id}".into()
+impl Grammar {
+    fn journey(&self, name: &str, journeys: usize, dice: &mut Dice) -> String {
+        let (triggers, keyed) = triggers(dice);
+        let who = pick(
+            dice,
+            &["all", "all", "all", "all", "with_email", "with_email", "with_phone", "push_subscribers"],
+        );
+        let source = if triggers.is_empty() {
+            pick(dice, &["existing", "existing_and_new", "new"])
         } else {
-            "{event: Order Completed}".into()
-        });
-    }
-    if dice.below(4) == 0 {
-        exits.push("{event: Unsubscribed, where: {ref: trigger.purpose, is: newsletter}}".into());
-    }
-    if dice.below(5) == 0 {
-        exits.push(format!("{{segment_exited: {}}}", segment(dice)));
-    }
-    if !exits.is_empty() {
-        let _ = writeln!(text, "exit:\n  - {}", exits.join("\n  - "));
-    }
-    if dice.below(4) == 0 {
-        text.push_str("goal: {event: Order Completed, share: 10, within: P2D}\n");
-    }
-    if dice.below(8) == 0 {
-        let condition = match dice.below(3) {
-            0 => "{did_not: Order Completed, within: P1D}".to_owned(),
-            1 => format!("{{segment: {}}}", segment(dice)),
-            _ => "{field: country, is_not: Spain}".to_owned(),
+            "existing_and_new"
         };
-        let otherwise = pick(dice, &["skip", "skip", "leave"]);
-        let _ = writeln!(text, "while: {{condition: {condition}, otherwise: {otherwise}}}");
+        let mut text =
+            format!("format: 1\njourney: {name}\naudience: {{who: {who}, source: {source}}}\n{triggers}");
+        let reentry = match dice.below(6) {
+            0 => "never",
+            1 => "{after: PT12H}",
+            2 if keyed => "per_key",
+            _ if triggers.is_empty() => "never",
+            _ => "after_exit",
+        };
+        let _ = writeln!(text, "reentry: {reentry}");
+        let mut exits: Vec<String> = Vec::new();
+        if dice.below(4) == 0 {
+            exits.push(if keyed && dice.below(2) == 0 {
+                "{event: Order Completed, key: trigger.cart_id}".into()
+            } else {
+                "{event: Order Completed}".into()
+            });
+        }
+        if dice.below(4) == 0 {
+            exits.push("{event: Unsubscribed, where: {ref: trigger.purpose, is: newsletter}}".into());
+        }
+        if dice.below(5) == 0 {
+            exits.push(format!("{{segment_exited: {}}}", segment(dice)));
+        }
+        if !exits.is_empty() {
+            let _ = writeln!(text, "exit:\n  - {}", exits.join("\n  - "));
+        }
+        if dice.below(4) == 0 {
+            text.push_str("goal: {event: Order Completed, share: 10, within: P2D}\n");
+        }
+        if dice.below(8) == 0 {
+            let condition = match dice.below(3) {
+                0 => "{did_not: Order Completed, within: P1D}".to_owned(),
+                1 => format!("{{segment: {}}}", segment(dice)),
+                _ => "{field: country, is_not: Spain}".to_owned(),
+            };
+            let otherwise = pick(dice, &["skip", "skip", "leave"]);
+            let _ = writeln!(text, "while: {{condition: {condition}, otherwise: {otherwise}}}");
+        }
+        let most = 2 + dice.below(14) as usize;
+        let mut growing = Growing {
+            nodes: String::new(),
+            links: String::new(),
+            count: 0,
+            keyed,
+            pure: Vec::new(),
+            loops: dice.below(4) == 0,
+            free: self.free,
+            journeys,
+            dice,
+        };
+        let (first, _) = growing.grow(&Way::default(), most, true);
+        let Growing { nodes, links, .. } = growing;
+        let _ = write!(text, "nodes:\n{nodes}links:\n  - {{from: start, to: {first}}}\n{links}");
+        text
     }
-    let most = 2 + dice.below(14) as usize;
-    let mut growing = Growing {
-        nodes: String::new(),
-        links: String::new(),
-        count: 0,
-        keyed,
-        pure: Vec::new(),
-        loops: dice.below(4) == 0,
-        journeys,
-        dice,
-    };
-    let (first, _) = growing.grow(&Way::default(), most, true);
-    let Growing { nodes, links, .. } = growing;
-    let _ = write!(text, "nodes:\n{nodes}links:\n  - {{from: start, to: {first}}}\n{links}");
-    text
 }
 
 impl Growing<'_> {
@@ -306,7 +353,7 @@ impl Growing<'_> {
             2 => "kind: goal".into(),
             3 => "kind: set_field, field: visits, operator: add, value: 1".into(),
             4 => self.go_to(),
-            _ => self.mail(),
+            _ => self.mail(None),
         }
     }
 
@@ -315,17 +362,20 @@ impl Growing<'_> {
         format!("kind: go_to, journey: j{to}, data: {{plan: gold}}")
     }
 
-    fn mail(&mut self) -> String {
+    fn mail(&mut self, chosen: Option<&String>) -> String {
         let purpose = pick(self.dice, &["newsletter", "newsletter", "promo", "transactional"]);
-        let more = pick(
-            self.dice,
-            &["", "", "", ", expires_after: PT6H", ", ignore_caps: true", ", smart_sending: PT2H"],
-        );
+        let all = ["", "", "", ", expires_after: PT6H", ", smart_sending: PT2H", ", ignore_caps: true"];
+        let more = pick(self.dice, if self.free { &all } else { &all[..5] });
         if self.dice.below(5) == 0 {
             return format!("kind: send_sms, template: short, purpose: {purpose}{more}");
         }
+        if self.dice.below(6) == 0 {
+            return format!("kind: send_push, template: ping, purpose: {purpose}{more}");
+        }
+        let products =
+            chosen.map_or_else(String::new, |id| format!(", products: {{ref: nodes.{id}.products}}"));
         format!(
-            "kind: send_email, template: hello, purpose: {purpose}, variables: {{who: {{ref: contact.first_name}}}}{more}"
+            "kind: send_email, template: hello, purpose: {purpose}, variables: {{who: {{ref: contact.first_name}}{products}}}{more}"
         )
     }
 
@@ -343,7 +393,7 @@ impl Growing<'_> {
     fn node(&mut self, id: &str, here: &mut Way, pure: &mut bool) -> (String, Vec<&'static str>) {
         let always = || vec!["always"];
         let yes_no = || vec!["yes", "no"];
-        match self.dice.below(30) {
+        match self.dice.below(33) {
             0..=3 => {
                 let wait = match self.dice.below(8) {
                     0 => "until: {at: \"09:00\"}".to_owned(),
@@ -415,8 +465,20 @@ impl Growing<'_> {
                 _ => ("kind: get_purchase_data, of: purchase, within: P30D".into(), yes_no()),
             },
             20 => ("kind: goal".into(), always()),
+            21 | 22 => {
+                let main = pick(self.dice, PRODUCTS);
+                let more = match self.dice.below(3) {
+                    0 => format!(", additional: {}", pick(self.dice, PRODUCTS)),
+                    1 => ", fill_up: false".to_owned(),
+                    _ => String::new(),
+                };
+                here.chosen.push(id.to_owned());
+                (format!("kind: get_products, total: 2, main: {main}{more}"), yes_no())
+            }
             _ => {
-                let mail = self.mail();
+                let chosen = here.chosen.last().filter(|_| self.dice.below(2) == 0).cloned();
+                let mail = self.mail(chosen.as_ref());
+                *pure &= !mail.contains("ref: nodes.");
                 if mail.contains("send_email") {
                     here.sent.push(id.to_owned());
                 }

@@ -12,6 +12,7 @@ pub mod faults;
 pub mod grammar;
 pub mod many;
 pub mod post;
+pub mod sending;
 pub mod story;
 pub mod world;
 
@@ -74,14 +75,23 @@ impl Figures {
 /// What is not as it must be.
 pub fn run(seed: u64, bounds: &Bounds) -> Result<Figures, Box<Failure>> {
     let mut figures = Figures::default();
-    let calm = tell(seed, bounds, Weather::Calm, &mut figures)?;
-    let crashes = tell(seed, bounds, Weather::Crashes, &mut figures)?;
+    let calm = tell(seed, bounds, Weather::Calm, false, &mut figures)?;
+    let crashes = tell(seed, bounds, Weather::Crashes, false, &mut figures)?;
     let differences = dump::differ(&calm.0, &crashes.0);
     if !differences.is_empty() {
         let what = format!("with crashes it ends otherwise (- calm, + crashes):\n{differences}");
         return Err(Box::new(Failure { seed, weather: Weather::Crashes, what, told: crashes.1 }));
     }
-    tell(seed, bounds, Weather::Storm, &mut figures)?;
+    let storm = tell(seed, bounds, Weather::Storm, false, &mut figures)?;
+    // One in so many stories is told twice, the worst of it: what is not alike cannot be repeated either.
+    if seed % 8 == 1 {
+        let again = tell(seed, bounds, Weather::Storm, false, &mut figures)?;
+        let differences = dump::differ(&storm.0, &again.0);
+        if !differences.is_empty() {
+            let what = format!("told again it ends otherwise (- first, + again):\n{differences}");
+            return Err(Box::new(Failure { seed, weather: Weather::Storm, what, told: again.1 }));
+        }
+    }
     figures.messages = calm.0.iter().filter(|line| line.starts_with("messages:")).count();
     figures.enrolments = calm.0.iter().filter(|line| line.starts_with("enrolments:")).count();
     Ok(figures)
@@ -90,7 +100,7 @@ pub fn run(seed: u64, bounds: &Bounds) -> Result<Figures, Box<Failure>> {
 /// A base as text, and what was told on the way.
 pub type Ending = (Vec<String>, Vec<String>);
 
-/// Tells the story of a seed once: the base at its end, and what happened.
+/// Tells the story of a seed once: the base at its end, and what happened; `ways`: and which ways contacts went.
 ///
 /// # Errors
 /// What is not as it must be.
@@ -98,6 +108,7 @@ pub fn tell(
     seed: u64,
     bounds: &Bounds,
     weather: Weather,
+    ways: bool,
     figures: &mut Figures,
 ) -> Result<Ending, Box<Failure>> {
     let story = Story::new(seed, bounds);
@@ -108,7 +119,9 @@ pub fn tell(
     match told {
         Ok(base) => {
             let mut told = std::mem::take(&mut world.told);
-            told.extend(check::tell_ways(&mut world, &story).unwrap_or_default());
+            if ways {
+                told.extend(check::tell_ways(&mut world, &story).unwrap_or_default());
+            }
             Ok((base, told))
         }
         Err(what) => {
@@ -131,6 +144,7 @@ fn go(world: &mut World, story: &Story) -> Result<Vec<String>, String> {
         let deep = (place % 5 == 4 || place == last) && world.now >= world.latest;
         check::at_rest(world, deep)?;
     }
+    world.catch_up()?;
     // The next night, and everything that is still to be delivered.
     world.until(world.latest)?;
     let night = (world.now.plus(-Timestamp::HOUR).0.div_euclid(Timestamp::DAY) + 1) * Timestamp::DAY;

@@ -40,7 +40,7 @@ fn tell(seed: u64) -> ExitCode {
     }
     for weather in [Weather::Calm, Weather::Crashes, Weather::Storm] {
         println!("== {weather:?}");
-        match sim::tell(seed, &BOUNDS, weather, &mut Figures::default()) {
+        match sim::tell(seed, &BOUNDS, weather, true, &mut Figures::default()) {
             Ok((_, told)) => println!("{}", told.join("\n")),
             Err(failure) => {
                 println!("{}\n{}", failure.told.join("\n"), failure.what);

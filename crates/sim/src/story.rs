@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use engine::rules::Folder;
-use model::{Amount, Consent, ConsentState, Dice, Slug, Timestamp};
-use storage::imports::{ImportBatch, ImportCart, ImportEvent, ImportLine, ImportRefund, RefundOf};
+use model::{Amount, Consent, ConsentState, Dice, PushSubscription, Slug, Timestamp};
+use storage::imports::{
+    ContactKey, ContactPatch, ImportBatch, ImportCart, ImportEvent, ImportLine, ImportRefund, RefundOf,
+};
 use testkit::{contact, event, order, product};
 
-use crate::grammar::Grammar;
+use crate::{grammar::Grammar, sending::Sending};
 
 /// How a story is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Bounds {
 pub enum Item {
     /// Somebody does something.
     Event(ImportEvent),
+    /// A browser of a contact takes push messages from now on.
+    Push(String, u64),
     /// Somebody buys: order, contact, lines, cart.
     Order(String, String, Vec<(&'static str, i64, i64)>, Option<String>),
     /// A cart changes.
@@ -39,11 +43,14 @@ pub enum Item {
     Product(&'static str, i64, i64),
 }
 
+/// Something with when it was.
+pub type Told = (Timestamp, Item);
+
 /// A step of a story.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// These things happen now, in this order.
-    Happen(Vec<Item>),
+    /// These things are told now, in this order, each with when it was.
+    Happen(Vec<Told>),
     /// The worker delivers what is due.
     Deliver,
     /// Somebody does something with the message at this place.
@@ -69,11 +76,13 @@ pub struct Story {
     /// When it begins.
     pub start: Timestamp,
     /// What was there before.
-    pub past: Vec<Item>,
+    pub past: Vec<Told>,
     /// Who was there before.
     pub contacts: u64,
     /// The journeys: their versions.
     pub folders: Vec<Vec<Folder>>,
+    /// The rules of sending.
+    pub sending: Sending,
     /// What happens, by instant.
     pub acts: Vec<(Timestamp, Act)>,
 }
@@ -126,7 +135,21 @@ impl Teller {
             _ => 0,
         };
         let at = now.plus(-late);
-        match self.dice.below(20) {
+        match self.dice.below(26) {
+            20 | 21 => {
+                let product = ["A", "B", "C"][self.dice.below(3) as usize];
+                let kind = ["Product Added", "Subscribed to Back in Stock"][self.dice.below(2) as usize];
+                self.event(kind, "product_id", product.into(), at)
+            }
+            22 => {
+                let lines = self.lines();
+                let lines = lines.iter().map(|(id, ..)| serde_json::json!({"product_id": id})).collect();
+                self.event("Checkout Started", "products", serde_json::Value::Array(lines), at)
+            }
+            23 => {
+                let browser = self.dice.below(3);
+                Item::Push(self.who(), browser)
+            }
             0..=4 => {
                 let product = ["A", "B", "C"][self.dice.below(3) as usize];
                 self.event("Product Viewed", "product_id", product.into(), at)
@@ -186,7 +209,7 @@ impl Teller {
         match self.dice.below(40) {
             0..=21 => {
                 let n = 1 + self.dice.below(8);
-                Act::Happen((0..n).map(|_| self.item(now)).collect())
+                Act::Happen((0..n).map(|_| (now, self.item(now))).collect())
             }
             22..=27 => Act::Deliver,
             28..=31 => Act::Interact(self.dice.below(1_000), self.dice.below(2) == 0),
@@ -210,7 +233,8 @@ impl Story {
             Timestamp(1_772_614_800_000_000).plus(dice.below(30 * 24).cast_signed() * Timestamp::HOUR);
         let contacts = 2 + dice.below(bounds.contacts.max(1));
         let journeys = 1 + dice.below(bounds.journeys as u64) as usize;
-        let grammar = Grammar::new(&mut dice);
+        let sending = Sending::new(&mut dice);
+        let grammar = Grammar::new(&sending, &mut dice);
         let mut folders = Vec::new();
         for n in 0..journeys {
             let name = format!("j{n}");
@@ -220,7 +244,7 @@ impl Story {
         let mut past = Vec::new();
         for _ in 0..teller.dice.below(12) {
             let at = start.plus(-1 - teller.dice.below(20 * 86_400).cast_signed() * Timestamp::SECOND);
-            past.push(teller.item(at));
+            past.push((at, teller.item(at)));
         }
         let mut now = start;
         let mut acts = Vec::new();
@@ -229,7 +253,7 @@ impl Story {
             now = now.plus(teller.dice.below(most).cast_signed() * Timestamp::SECOND);
             acts.push((now, teller.act(now, journeys)));
         }
-        Self { start, past, contacts, folders, acts }
+        Self { start, past, contacts, folders, sending, acts }
     }
 
     /// Who and what is there at the beginning.
@@ -246,6 +270,7 @@ impl Story {
             if dice.below(2) == 0 {
                 patch.phone = Some(format!("+336000000{n:02}"));
             }
+            patch.push = (0..dice.below(3)).map(|browser| browser_of(&name(n), browser)).collect();
             patch.country = Some(["France", "Spain"][dice.below(2) as usize].to_owned());
             patch.locale = Some(["en", "fr-FR"][dice.below(2) as usize].to_owned());
             let zone = ["", "Europe/Paris", "America/New_York", "Asia/Tokyo"][dice.below(4) as usize];
@@ -264,17 +289,21 @@ impl Story {
     }
 }
 
+fn browser_of(who: &str, n: u64) -> PushSubscription {
+    let endpoint = format!("https://push.example/{who}/{n}");
+    PushSubscription { endpoint, p256dh: String::new(), auth: String::new() }
+}
+
 fn consent(purpose: &str, yes: bool, at: Timestamp) -> Consent {
     let state = if yes { ConsentState::Subscribed } else { ConsentState::Unsubscribed };
     let purpose = Slug::parse(purpose).unwrap_or_else(|problem| panic!("{problem}"));
     Consent { purpose, state, at, source: "form".into(), proof: "test".into() }
 }
 
-/// Puts things into a batch of its instant. The order of a batch is that of the base: contacts, products, orders …
-pub fn fill(batch: &mut ImportBatch, items: &[Item]) {
-    let now = batch.now;
-    // Of what says how something stands now, the last counts: a batch that contradicts itself is no other when repeated.
-    let mut last: HashMap<String, usize> = HashMap::new();
+/// Puts things into a batch. The order of a batch is that of the base: contacts, products, orders …
+pub fn fill(batch: &mut ImportBatch, items: &[Told]) {
+    // Of what says how something stands, the latest counts: a batch that contradicts itself is no other when repeated.
+    let mut last: HashMap<String, (Timestamp, usize)> = HashMap::new();
     let about = |item: &Item| match item {
         Item::Country(who, _) => Some(format!("country {who}")),
         Item::Consent(who, purpose, _) => Some(format!("consent {who} {purpose}")),
@@ -282,67 +311,62 @@ pub fn fill(batch: &mut ImportBatch, items: &[Item]) {
         Item::Product(id, ..) => Some(format!("product {id}")),
         _ => None,
     };
-    for (place, item) in items.iter().enumerate() {
+    for (place, (at, item)) in items.iter().enumerate() {
         if let Some(about) = about(item) {
-            last.insert(about, place);
+            let known = last.entry(about).or_insert((*at, place));
+            *known = (*at, place).max(*known);
         }
     }
-    for (place, item) in items.iter().enumerate() {
-        if about(item).is_some_and(|about| last[&about] != place) {
-            continue;
+    for (place, (at, item)) in items.iter().enumerate() {
+        if about(item).is_none_or(|about| last[&about].1 == place) {
+            put(batch, *at, item);
         }
-        match item {
-            Item::Event(event) => batch.events.push(event.clone()),
-            Item::Order(id, who, lines, cart) => {
-                order(batch, id, who, now, lines);
-                if let Some(order) = batch.orders.last_mut() {
-                    order.cart_id.clone_from(cart);
-                }
+    }
+}
+
+fn put(batch: &mut ImportBatch, at: Timestamp, item: &Item) {
+    let patch = |who: &String| ContactPatch { external_id: Some(who.clone()), ..Default::default() };
+    match item {
+        Item::Event(event) => batch.events.push(event.clone()),
+        Item::Push(who, browser) => {
+            batch.contacts.push(ContactPatch { push: vec![browser_of(who, *browser)], ..patch(who) });
+        }
+        Item::Order(id, who, lines, cart) => {
+            order(batch, id, who, at, lines);
+            if let Some(order) = batch.orders.last_mut() {
+                order.cart_id.clone_from(cart);
             }
-            Item::Cart(id, who, lines) => {
-                if lines.is_empty() {
-                    batch.carts.push(ImportCart {
-                        external_id: id.clone(),
-                        contact: storage::imports::ContactKey::ExternalId(who.clone()),
-                        updated_at: now,
-                        currency: model::Currency::EUR,
-                        recovery_url: None,
-                        lines: Vec::new(),
-                    });
-                } else {
-                    testkit::cart(batch, id, who, now, lines);
-                }
-            }
-            Item::Country(who, country) => {
-                let mut patch = storage::imports::ContactPatch {
-                    external_id: Some(who.clone()),
-                    country: Some((*country).to_owned()),
-                    ..Default::default()
-                };
-                patch.created_at = None;
-                batch.contacts.push(patch);
-            }
-            Item::Consent(who, purpose, yes) => batch.contacts.push(storage::imports::ContactPatch {
-                external_id: Some(who.clone()),
-                consents: vec![consent(purpose, *yes, now)],
-                ..Default::default()
-            }),
-            Item::Refund(id, of, whole) => {
-                let line =
-                    ImportLine { product: batch.code("A"), quantity: 1, unit_price: Amount::units(10) };
-                batch.refunds.push(ImportRefund {
-                    external_id: id.clone(),
-                    of: RefundOf::Order(of.clone()),
-                    at: now,
-                    amount: None,
-                    lines: if *whole { Vec::new() } else { vec![line] },
-                });
-            }
-            Item::Product(id, price, stock) => {
-                let mut patch = product(id, *price);
-                patch.stock = Some(*stock);
-                batch.products.push(patch);
-            }
+        }
+        Item::Cart(id, who, lines) if lines.is_empty() => batch.carts.push(ImportCart {
+            external_id: id.clone(),
+            contact: ContactKey::ExternalId(who.clone()),
+            updated_at: at,
+            currency: model::Currency::EUR,
+            recovery_url: None,
+            lines: Vec::new(),
+        }),
+        Item::Cart(id, who, lines) => testkit::cart(batch, id, who, at, lines),
+        Item::Country(who, country) => {
+            batch.contacts.push(ContactPatch { country: Some((*country).to_owned()), ..patch(who) });
+        }
+        Item::Consent(who, purpose, yes) => {
+            batch.contacts.push(ContactPatch { consents: vec![consent(purpose, *yes, at)], ..patch(who) });
+        }
+        Item::Refund(id, of, whole) => {
+            let line = ImportLine { product: batch.code("A"), quantity: 1, unit_price: Amount::units(10) };
+            batch.refunds.push(ImportRefund {
+                external_id: id.clone(),
+                of: RefundOf::Order(of.clone()),
+                at,
+                amount: None,
+                lines: if *whole { Vec::new() } else { vec![line] },
+            });
+        }
+        Item::Product(id, price, stock) => {
+            let mut patch = product(id, *price);
+            patch.price_at = Some(at);
+            patch.stock = Some(*stock);
+            batch.products.push(patch);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -19,7 +19,7 @@ use engine::{
     },
     rules::{self, Folder, Workspace},
 };
-use model::{Clock, ConsentState, ContactId, CouponSet, Dice, Slug, Timestamp, Zone};
+use model::{Clock, ConsentState, Contact, ContactId, CouponSet, Dice, Slug, Timestamp, Zone};
 use storage::{
     StoreError,
     contacts::{ContactStore, IdentifierKind},
@@ -35,7 +35,8 @@ use crate::{
     faults::{Broken, Faults},
     grammar::COUPONS,
     post::{Post, Way},
-    story::{Act, Item, Story, fill},
+    sending::Sending,
+    story::{self, Act, Story, fill},
 };
 
 /// What may go wrong while a story is told.
@@ -73,6 +74,11 @@ pub struct Life {
     pub db: Sqlite,
 }
 
+/// While the engine works, one in so many points breaks.
+const SETTLING: u64 = 60;
+/// While something is imported, published, asked of a journey.
+const DOING: u64 = 8;
+
 /// How often something is tried again before it counts as stuck.
 const TRIES: usize = 40;
 
@@ -96,6 +102,16 @@ pub struct World {
     pub told: Vec<String>,
     /// Message ids of events that were accepted.
     pub accepted: BTreeSet<String>,
+    /// Whether the base has threads of its own: what they do meanwhile is not the same each time.
+    threads: bool,
+    /// Whether journeys choose products: what the catalogue says now must be what they choose from, also after a death.
+    chooses: bool,
+    /// The rules of sending.
+    sending: Sending,
+    /// What happened and was not told yet.
+    late: Vec<story::Told>,
+    /// How often contacts were asked to enter a journey.
+    asked: u64,
     life: Option<(Life, Runtime)>,
     clock: Arc<Hand>,
     machine: Arc<Hand>,
@@ -105,6 +121,18 @@ pub struct World {
 }
 
 type Told<T> = Result<T, String>;
+
+/// The bytes of an empty base, made once.
+fn empty() -> &'static [u8] {
+    static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("empty.db");
+        // When it is closed, its log is moved into the file.
+        drop(Sqlite::open(&path, Options { threads: false, ..Options::default() }).expect("an empty base"));
+        std::fs::read(path).expect("its bytes")
+    });
+    &EMPTY
+}
 
 impl World {
     /// An empty shop.
@@ -116,6 +144,7 @@ impl World {
         let folder =
             if memory.is_dir() { tempfile::TempDir::new_in(memory) } else { tempfile::TempDir::new() };
         let folder = folder.map_err(|error| error.to_string())?;
+        std::fs::write(folder.path().join("relance.db"), empty()).map_err(|error| error.to_string())?;
         let dice = Dice::of(&[seed, 10 + weather as u64]);
         let faults = Faults::new(Dice::of(&[seed, 20 + weather as u64]));
         storage::fault::hook(Some(faults.hook()));
@@ -137,6 +166,11 @@ impl World {
             post: Post::new(seed, if seed.is_multiple_of(3) { 4 } else { 0 }),
             told: Vec::new(),
             accepted: BTreeSet::new(),
+            threads: seed.is_multiple_of(16),
+            chooses: false,
+            sending: Sending::default(),
+            late: Vec::new(),
+            asked: 0,
             life: None,
             clock: Arc::default(),
             machine: Arc::default(),
@@ -181,7 +215,7 @@ impl World {
         let rt = rt.map_err(|error| error.to_string())?;
         let (path, now) = (self.path.clone(), self.now);
         let before = self.faults.count();
-        let options = Options { readers: 2, cache_kib: 1_024, ..Options::default() };
+        let options = Options { readers: 2, cache_kib: 1_024, threads: self.threads, ..Options::default() };
         let db = Sqlite::open(path, options).map_err(|error| error.to_string())?;
         let opened = catch_unwind(AssertUnwindSafe(|| {
             rt.block_on(async {
@@ -270,12 +304,20 @@ impl World {
     /// # Errors
     /// As [`World::attempt`].
     pub fn settle(&mut self) -> Told<()> {
-        self.faults.arm(self.one_in(25));
-        let now = self.now;
-        self.attempt(async |life: &mut Life| life.engine.settle(now).await.map(|_| ()))?;
-        self.faults.arm(0);
+        let (now, chooses) = (self.now, self.chooses);
+        let settle = async |life: &mut Life| {
+            if chooses {
+                life.engine.forget_shelf();
+            }
+            life.engine.settle(now).await.map(|_| ())
+        };
+        if self.weather != Weather::Calm {
+            self.faults.arm(SETTLING);
+            self.attempt(settle)?;
+            self.faults.arm(0);
+        }
         // What was under way when the process died is done too.
-        self.attempt(async |life: &mut Life| life.engine.settle(now).await.map(|_| ()))
+        self.attempt(settle)
     }
 
     /// Time passes, with everything done when it is due.
@@ -318,12 +360,22 @@ impl World {
     /// # Errors
     /// As [`World::attempt`].
     pub fn begin(&mut self, story: &Story) -> Told<()> {
+        let files = story.folders.iter().flatten();
+        self.chooses = files.clone().any(|folder| folder.journey.text.contains("get_products"));
+        self.sending = story.sending.clone();
+        let sending = self.sending.setting();
         let base = story.base(self.seed);
         let mut past = ImportBatch::new(story.start.plus(-1));
         fill(&mut past, &story.past);
         self.look(async |life: &mut Life| {
             life.db.import(base.clone()).await?;
             life.db.import(past.clone()).await?;
+            if let Some(sending) = &sending {
+                life.db.save_setting(policy::SETTING.to_owned(), sending.clone()).await?;
+            }
+            if let Some(model) = rfm::RfmModel::built_in("classic-11") {
+                engine::rfm::score(&life.db, &model, base.now, false).await?;
+            }
             for (slug, terms, codes) in COUPONS {
                 let text = format!("format: 1\ncoupons: {slug}\n{terms}\n");
                 let set = CouponSet::parse(&text, None, &Zone::UTC)
@@ -349,7 +401,7 @@ impl World {
     fn publish(&mut self, folder: &Folder, moves: bool) -> Told<()> {
         let by = By::new("sim", self.now);
         let options = PublishOptions { moves, seed: self.seed, ..PublishOptions::default() };
-        self.faults.arm(self.one_in(25));
+        self.faults.arm(self.one_in(30));
         self.attempt(async |life: &mut Life| {
             let workspace = Workspace::load(&life.db).await?;
             let rules = rules::compile(folder, &workspace).map_err(|problems| {
@@ -392,11 +444,12 @@ impl World {
             Act::Publish(journey, moves) => self.publish(&story.folders[*journey][1], *moves)?,
             Act::Enter(journey, who) => {
                 let slug = slug(journey)?;
-                self.faults.arm(0);
+                self.asked += 1;
+                let id = format!("ask-{}", self.asked);
                 self.life_of(async |life: &mut Life| {
                     let key = vec![(IdentifierKind::ExternalId, who.clone())];
                     let Some(contact) = life.db.resolve(key).await?[0] else { return Ok(()) };
-                    lives::enter(&life.db, &slug, &[contact], Default::default(), &by).await
+                    lives::enter(&life.db, &slug, &[contact], Default::default(), Some(&id), &by).await
                 })?;
             }
             Act::Pass => {}
@@ -407,23 +460,48 @@ impl World {
     /// A change of a journey's life; that it is not allowed now is an answer.
     #[expect(clippy::needless_pass_by_value, reason = "it is written where it is called")]
     fn life_of(&mut self, op: impl AsyncFn(&mut Life) -> storage::Result<()>) -> Told<()> {
+        self.faults.arm(self.one_in(DOING));
         self.attempt(async |life: &mut Life| match op(life).await {
             Err(StoreError::Refused(_)) => Ok(()),
             other => other,
         })
     }
 
-    fn happen(&mut self, items: &[Item]) -> Told<()> {
+    fn happen(&mut self, items: &[story::Told]) -> Told<()> {
         let mut items = items.to_vec();
-        if self.weather == Weather::Storm && self.dice.below(2) == 0 {
-            self.dice.shuffle(&mut items);
+        if self.weather == Weather::Storm {
+            // Some of it is told later, and some comes now that was to be told before.
+            let (late, mut now): (Vec<_>, Vec<_>) = items.into_iter().partition(|_| self.dice.below(6) == 0);
+            let (more, still) =
+                std::mem::take(&mut self.late).into_iter().partition(|_| self.dice.below(2) == 0);
+            self.late = still;
+            self.late.extend(late);
+            now.extend::<Vec<_>>(more);
+            items = now;
+            if self.dice.below(2) == 0 {
+                self.dice.shuffle(&mut items);
+            }
         }
+        self.import(&items)
+    }
+
+    /// What was not told yet is told now.
+    ///
+    /// # Errors
+    /// As [`World::attempt`].
+    pub fn catch_up(&mut self) -> Told<()> {
+        let late = std::mem::take(&mut self.late);
+        self.import(&late)?;
+        self.settle()
+    }
+
+    fn import(&mut self, items: &[story::Told]) -> Told<()> {
         let mut batch = ImportBatch::new(self.now);
         batch.live = true;
-        fill(&mut batch, &items);
+        fill(&mut batch, items);
         let times = if self.weather != Weather::Calm && self.dice.below(3) == 0 { 2 } else { 1 };
         for _ in 0..times {
-            self.faults.arm(self.one_in(8));
+            self.faults.arm(self.one_in(DOING));
             let outcome = self.attempt(async |life: &mut Life| life.db.import(batch.clone()).await)?;
             let refused: BTreeSet<usize> = outcome
                 .refusals
@@ -439,7 +517,7 @@ impl World {
 
     fn interact(&mut self, place: u64, clicks: bool) -> Told<()> {
         let now = self.now;
-        self.faults.arm(self.one_in(8));
+        self.faults.arm(self.one_in(DOING));
         self.attempt(async |life: &mut Life| {
             let rows = life.db.list_messages(MessageFilter::default(), 0, 10_000).await?;
             if rows.is_empty() {
@@ -468,27 +546,24 @@ impl World {
         }
     }
 
-    /// Who may be written to for which purpose, as of now.
-    fn consents(&mut self) -> Told<BTreeMap<(ContactId, String), ConsentState>> {
+    /// The contacts, as of now.
+    fn contacts(&mut self) -> Told<BTreeMap<ContactId, Contact>> {
         self.look(async |life: &mut Life| {
             let contacts = life.db.scan_contacts(ContactId(0), 10_000).await?;
-            let each = contacts.iter().flat_map(|contact| {
-                contact.consents.iter().map(|c| ((contact.id, c.purpose.to_string()), c.state))
-            });
-            Ok(each.collect())
+            Ok(contacts.into_iter().map(|contact| (contact.id, contact)).collect())
         })
     }
 
     /// Delivers what is due; in a storm workers die, lose their leases and meet each other.
     ///
     /// # Errors
-    /// As [`World::attempt`]; a message that was handed over against a consent.
+    /// As [`World::attempt`]; a message that was handed over against a consent, a cap or in quiet hours.
     pub fn deliver(&mut self) -> Told<()> {
         self.deliver_in(self.weather == Weather::Storm)
     }
 
     fn deliver_in(&mut self, storm: bool) -> Told<()> {
-        let consents = self.consents()?;
+        let contacts = self.contacts()?;
         let from = self.post.mark();
         self.clock.set(self.now);
         self.faults.arm(if storm { 12 } else { 0 });
@@ -515,11 +590,18 @@ impl World {
             }
         })?;
         self.faults.arm(0);
-        for handed in self.post.handed().iter().filter(|handed| handed.order > from) {
-            let state = consents.get(&(handed.contact, handed.purpose.to_string()));
-            if !handed.transactional && state != Some(&ConsentState::Subscribed) {
+        let handed = self.post.handed();
+        for handed in handed.iter().filter(|handed| handed.order > from) {
+            let contact = contacts.get(&handed.contact);
+            let state = contact.map(|contact| contact.consent(handed.purpose.as_str()));
+            if !handed.transactional && state != Some(ConsentState::Subscribed) {
                 return Err(format!("handed over against consent ({state:?}): {handed:?}"));
             }
+            self.sending.check_hour(handed, contact.and_then(|contact| contact.time_zone.as_deref()))?;
+        }
+        // When a clock is set back, what is to come and what was lie in one window.
+        if self.weather != Weather::Storm {
+            self.sending.check_cap(&handed)?;
         }
         Ok(())
     }

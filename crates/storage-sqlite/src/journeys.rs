@@ -1,18 +1,15 @@
 //! See `storage::journeys`.
 
-use model::{Contact, ContactId, Slug, Timestamp};
+use model::{ContactId, Slug, Timestamp};
 use roaring::RoaringTreemap;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use storage::{
-    Result, StoreError, Urgency, fault,
-    journeys::{
-        AudienceFilter, BatchCommit, BatchOutcome, CountDelta, Enrolment, JourneyRun, JourneyStore,
-        NewEnrolment, NewJourneyRun,
-    },
+    Result, StoreError, Urgency,
+    journeys::{AudienceFilter, CountDelta, Enrolment, JourneyRun, JourneyStore, NewJourneyRun},
 };
 
 use crate::{
-    Sqlite, contacts, live, outbox,
+    Sqlite,
     pool::driver,
     rows::{blob, inconsistent},
 };
@@ -51,37 +48,6 @@ impl JourneyStore for Sqlite {
                 .map_err(|error| inconsistent("journey_runs", run, format!("the audience: {error}")))
         })
         .await
-    }
-
-    async fn enrolled_elsewhere(
-        &self,
-        journey: Slug,
-        run: i64,
-        contacts: Vec<ContactId>,
-    ) -> Result<Vec<ContactId>> {
-        self.read(move |connection| {
-            let mut query = connection
-                .prepare_cached(
-                    "SELECT 1 FROM enrolments JOIN journey_runs USING (run_id)
-                     WHERE contact_id = ?1 AND run_id <> ?2 AND journey = ?3 LIMIT 1",
-                )
-                .map_err(driver)?;
-            let mut found = Vec::new();
-            for contact in contacts {
-                if query.exists(params![contact.0, run, journey.as_str()]).map_err(driver)? {
-                    found.push(contact);
-                }
-            }
-            Ok(found)
-        })
-        .await
-    }
-
-    async fn commit_journey_batch(&self, batch: BatchCommit) -> Result<BatchOutcome> {
-        fault::point("campaign.before_commit");
-        let outcome = self.write(Urgency::Broadcast, move |transaction| commit(transaction, &batch)).await?;
-        fault::point("campaign.after_commit");
-        Ok(outcome)
     }
 
     async fn complete_journey_run(&self, run: i64, at: Timestamp) -> Result<()> {
@@ -210,67 +176,6 @@ pub(crate) fn begin(transaction: &Transaction<'_>, run: &NewJourneyRun) -> Resul
     let row =
         rows.next().map_err(driver)?.ok_or_else(|| inconsistent("journey_runs", &run.hash, "missing"))?;
     read_run(row)
-}
-
-fn commit(transaction: &Transaction<'_>, batch: &BatchCommit) -> Result<BatchOutcome> {
-    // Everything that could refuse the batch is looked at before anything is written.
-    if live::run_stands(transaction, batch.run)? != Some(batch.from) {
-        return Ok(BatchOutcome::Moved);
-    }
-    let mut changed = Vec::new();
-    let mut conflicts = Vec::new();
-    for enrolment in batch.enrolments.iter().filter(|enrolment| !enrolment.changes.is_empty()) {
-        match with_changes(transaction, enrolment, batch.at)? {
-            Changed::Profile(contact) => changed.push(contact),
-            Changed::Nothing => {}
-            Changed::Stale => conflicts.push(enrolment.contact),
-        }
-    }
-    if !conflicts.is_empty() {
-        return Ok(BatchOutcome::Conflict(conflicts));
-    }
-    live::move_run(transaction, batch.run, batch.to)?;
-    for contact in &changed {
-        contacts::update(transaction, contact)?;
-    }
-    let mut insert = transaction
-        .prepare_cached(
-            "INSERT INTO enrolments
-               (contact_id, run_id, ordinal, over, key, entered_at, changed_at, goal_at, stays, state, trace)
-             VALUES (?1, ?2, 1, 1, '', ?3, ?3, NULL, '', NULL, ?4)",
-        )
-        .map_err(driver)?;
-    for enrolment in &batch.enrolments {
-        insert
-            .execute(params![enrolment.contact.0, batch.run, batch.at.0, enrolment.trace])
-            .map_err(driver)?;
-    }
-    live::add_counts(transaction, batch.counts.iter().map(|delta| (batch.run, delta)))?;
-    let messages = outbox::insert(transaction, &batch.messages, true)?;
-    Ok(BatchOutcome::Committed { messages })
-}
-
-/// What an enrolment's changes make of the profile as it is now.
-enum Changed {
-    Profile(Box<Contact>),
-    Nothing,
-    /// A field is not what the run has read.
-    Stale,
-}
-
-fn with_changes(transaction: &Transaction<'_>, enrolment: &NewEnrolment, at: Timestamp) -> Result<Changed> {
-    let Some(mut contact) = contacts::load_one(transaction, enrolment.contact)? else {
-        return Ok(Changed::Nothing);
-    };
-    let before = contact.fields.clone();
-    if !live::set_fields(&mut contact, &enrolment.changes) {
-        return Ok(Changed::Stale);
-    }
-    if contact.fields == before {
-        return Ok(Changed::Nothing);
-    }
-    contact.updated_at = contact.updated_at.max(at);
-    Ok(Changed::Profile(Box::new(contact)))
 }
 
 pub(crate) fn complete(transaction: &Transaction<'_>, run: i64, at: Timestamp) -> Result<()> {

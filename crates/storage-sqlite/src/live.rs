@@ -18,7 +18,6 @@ use storage::{
     outbox::SentMark,
 };
 
-pub(crate) use commit::{add_counts, move_run, run_stands, set_fields};
 pub(crate) use inputs::{
     InputRow, Kinds, Queue, add as add_inputs, add_waves, keep as keep_events, properties_text,
 };

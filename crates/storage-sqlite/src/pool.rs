@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
 use storage::{Result, StoreError, Urgency};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -25,11 +25,14 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// Page cache per connection, in KiB.
     pub cache_kib: u32,
+    /// Whether changes and queries run on threads of their own. Off: on the thread that asks, each before the next, so that
+    /// the same calls in the same order are the same story, and nobody waits for a thread to wake. For simulations.
+    pub threads: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { readers: 4, busy_timeout: Duration::from_secs(5), cache_kib: 64 * 1024 }
+        Self { readers: 4, busy_timeout: Duration::from_secs(5), cache_kib: 64 * 1024, threads: true }
     }
 }
 
@@ -52,6 +55,8 @@ pub(crate) struct Inner {
     options: Options,
     queue: Arc<Queue>,
     writer: Option<thread::JoinHandle<()>>,
+    /// The writer's connection where it has no thread.
+    here: Option<Mutex<Connection>>,
     idle_readers: Mutex<Vec<Connection>>,
     reader_permits: Arc<Semaphore>,
     pub(crate) caches: Caches,
@@ -68,21 +73,17 @@ impl Sqlite {
         let mut writer = connect_writer(&path, &options)?;
         crate::migrations::run(&mut writer)?;
         let queue = Arc::new(Queue::default());
-        let theirs = Arc::clone(&queue);
-        let hook = storage::fault::hooked();
-        let writer = thread::Builder::new()
-            .name("sqlite-writer".into())
-            .spawn(move || {
-                storage::fault::hook(hook);
-                theirs.serve(writer);
-            })
-            .map_err(|error| StoreError::Driver(error.to_string()))?;
+        let (writer, here) = match options.threads {
+            true => (Some(start(Arc::clone(&queue), writer)?), None),
+            false => (None, Some(Mutex::new(writer))),
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 path,
                 options,
                 queue,
-                writer: Some(writer),
+                writer,
+                here,
                 idle_readers: Mutex::new(Vec::new()),
                 reader_permits: Arc::new(Semaphore::new(options.readers.max(1))),
                 caches: Caches::default(),
@@ -109,6 +110,9 @@ impl Sqlite {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
+        if self.inner.here.is_some() {
+            return self.inner.with_reader(query);
+        }
         let inner = Arc::clone(&self.inner);
         let permit = Arc::clone(&inner.reader_permits)
             .acquire_owned()
@@ -139,7 +143,14 @@ impl Sqlite {
         F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     {
         let (tell, told) = oneshot::channel();
-        self.inner.queue.push(urgency, Task::waiting(change, tell));
+        let task = Task::waiting(change, tell);
+        match &self.inner.here {
+            None => self.inner.queue.push(urgency, task),
+            Some(writer) => {
+                let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+                self.inner.queue.run_group(&mut writer, urgency, task);
+            }
+        }
         told.await.map_err(|_| StoreError::Driver("the writer thread has stopped".into()))?
     }
 }
@@ -180,10 +191,23 @@ impl Drop for Inner {
     }
 }
 
+/// Starts the writer's thread. It breaks where the thread that opens the base would.
+fn start(queue: Arc<Queue>, writer: Connection) -> Result<thread::JoinHandle<()>> {
+    let hook = storage::fault::hooked();
+    let serve = move || {
+        storage::fault::hook(hook);
+        queue.serve(writer);
+    };
+    let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(serve);
+    thread.map_err(|error| StoreError::Driver(error.to_string()))
+}
+
 fn connect(path: &Path, options: &Options, flags: OpenFlags) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags).map_err(driver)?;
     connection.busy_timeout(options.busy_timeout).map_err(driver)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else a statement is planned anew whenever other values are put into it. There are no statistics to plan by.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(driver)?;
     connection
         .execute_batch(&format!(
             "PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{};",

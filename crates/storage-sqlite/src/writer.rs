@@ -88,6 +88,8 @@ fn reason(panic: &(dyn Any + Send)) -> &str {
 struct Lanes {
     waiting: [VecDeque<Box<dyn Waiting>>; Urgency::ALL.len()],
     closed: bool,
+    /// Set when the thread is gone: nobody would ever do a change that is handed over.
+    stopped: bool,
     /// Groups that went before lesser changes since the last of these went.
     passed_over: u32,
 }
@@ -133,9 +135,13 @@ impl Queue {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Hands a change over. Where the thread is gone it is dropped, which tells its caller.
     pub(crate) fn push(&self, urgency: Urgency, task: Box<dyn Waiting>) {
-        self.lock().waiting[urgency as usize].push_back(task);
-        self.wake.notify_one();
+        let mut lanes = self.lock();
+        if !lanes.stopped {
+            lanes.waiting[urgency as usize].push_back(task);
+            self.wake.notify_one();
+        }
     }
 
     /// No more will come: the thread does what waits, and ends.
@@ -171,8 +177,10 @@ impl Queue {
             .find_map(|urgency| lanes.take(urgency).map(|task| (urgency, task)))
     }
 
-    /// The thread: until the queue is closed and empty.
+    /// The thread: until the queue is closed and empty. When it ends in a panic, which no change can cause, everybody who
+    /// waits is told, and everybody who comes later: a store that answers with errors is seen, one that is silent is not.
     pub(crate) fn serve(&self, mut connection: Connection) {
+        let _stop = Stop(self);
         while let Some((urgency, first)) = self.first() {
             self.run_group(&mut connection, urgency, first);
         }
@@ -180,7 +188,8 @@ impl Queue {
         drop(connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);"));
     }
 
-    fn run_group(&self, connection: &mut Connection, urgency: Urgency, first: Box<dyn Waiting>) {
+    /// Does a change, and with it what else may go into its transaction.
+    pub(crate) fn run_group(&self, connection: &mut Connection, urgency: Urgency, first: Box<dyn Waiting>) {
         let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
             Ok(transaction) => transaction,
             Err(error) => return first.tell(Err(driver(error))),
@@ -207,6 +216,21 @@ impl Queue {
         let committed = transaction.commit().map_err(driver);
         storage::fault::point("sqlite.after_commit");
         tell(done, &committed);
+    }
+}
+
+/// Tells who waits, when the thread ends.
+struct Stop<'q>(&'q Queue);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        let waiting = {
+            let mut lanes = self.0.lock();
+            lanes.stopped = true;
+            std::mem::take(&mut lanes.waiting)
+        };
+        // A caller whose change is dropped is told that the thread has stopped.
+        drop(waiting);
     }
 }
 
@@ -255,6 +279,31 @@ mod tests {
         }
 
         fn tell(self: Box<Self>, _: Result<()>) {}
+    }
+
+    #[test]
+    fn a_panic_outside_of_a_change_leaves_nobody_waiting() {
+        let queue = Queue::default();
+        let waiting = |urgency| {
+            let (tell, told) = oneshot::channel::<Result<()>>();
+            queue.push(urgency, Task::waiting(|_: &Transaction<'_>| Ok(()), tell));
+            told
+        };
+        // A rebuild goes alone, so that the last two are not in the group that breaks.
+        let before = [Urgency::Normal, Urgency::Rebuild, Urgency::Bulk].map(&waiting);
+        let broken = catch_unwind(AssertUnwindSafe(|| {
+            storage::fault::hook(Some(std::sync::Arc::new(|name| {
+                if name == "sqlite.before_commit" {
+                    std::panic::resume_unwind(Box::new("broken"));
+                }
+            })));
+            queue.serve(Connection::open_in_memory().unwrap());
+        }));
+        storage::fault::hook(None);
+        assert!(broken.is_err(), "the thread ends");
+        for told in before.into_iter().chain([waiting(Urgency::Urgent)]) {
+            assert!(told.blocking_recv().is_err(), "told that nothing will come");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::future::Future;
 use model::{ContactId, Slug, Timestamp, Value};
 use roaring::RoaringTreemap;
 
-use crate::{Result, outbox::OutboxMessage};
+use crate::Result;
 
 /// By what contacts are chosen for an audience, without looking at their profiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,17 +81,6 @@ pub struct FieldChange {
     pub after: Option<Value>,
 }
 
-/// A contact that went through a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewEnrolment {
-    /// Who.
-    pub contact: ContactId,
-    /// Why it went where it went: bytes of the room `journey`.
-    pub trace: Vec<u8>,
-    /// Custom fields that it wrote.
-    pub changes: Vec<FieldChange>,
-}
-
 /// So many contacts left a node in a way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CountDelta {
@@ -101,39 +90,6 @@ pub struct CountDelta {
     pub measure: String,
     /// How many.
     pub n: u64,
-}
-
-/// A batch of a run, committed at once.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BatchCommit {
-    /// The run.
-    pub run: i64,
-    /// Where the run must stand now.
-    pub from: ContactId,
-    /// Where it stands after.
-    pub to: ContactId,
-    /// When.
-    pub at: Timestamp,
-    /// Who went through, in order of their numbers.
-    pub enrolments: Vec<NewEnrolment>,
-    /// Counts.
-    pub counts: Vec<CountDelta>,
-    /// Messages decided.
-    pub messages: Vec<OutboxMessage>,
-}
-
-/// What became of a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BatchOutcome {
-    /// It is on disk.
-    Committed {
-        /// Messages that are new in the outbox.
-        messages: u64,
-    },
-    /// Nothing was written: fields of these contacts were changed since they were loaded. Load again, try again.
-    Conflict(Vec<ContactId>),
-    /// Nothing was written: the run does not stand where the batch begins. Somebody else runs it.
-    Moved,
 }
 
 /// A contact's passage through a journey.
@@ -147,7 +103,7 @@ pub struct Enrolment {
     pub version: u32,
     /// When.
     pub at: Timestamp,
-    /// See [`NewEnrolment::trace`].
+    /// Why it went where it went: bytes of the room `journey`.
     pub trace: Vec<u8>,
 }
 
@@ -161,15 +117,6 @@ pub trait JourneyStore {
     fn begin_journey_run(&self, run: NewJourneyRun) -> impl Future<Output = Result<JourneyRun>> + Send;
     /// The audience of a run.
     fn load_run_audience(&self, run: i64) -> impl Future<Output = Result<RoaringTreemap>> + Send;
-    /// Which of these contacts went through the journey in a run other than this one, in the order given.
-    fn enrolled_elsewhere(
-        &self,
-        journey: Slug,
-        run: i64,
-        contacts: Vec<ContactId>,
-    ) -> impl Future<Output = Result<Vec<ContactId>>> + Send;
-    /// Commits a batch in one transaction.
-    fn commit_journey_batch(&self, batch: BatchCommit) -> impl Future<Output = Result<BatchOutcome>> + Send;
     /// Marks a run as completed, and folds its counters.
     fn complete_journey_run(&self, run: i64, at: Timestamp) -> impl Future<Output = Result<()>> + Send;
     /// The counters of a run, by node and measure.

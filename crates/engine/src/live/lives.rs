@@ -61,6 +61,8 @@ impl By {
 const PAGE: usize = 10_000;
 /// Messages that are cancelled in one transaction.
 const CANCEL_BATCH: usize = 5_000;
+/// Most bytes of the id by which somebody asks a journey to let contacts in.
+pub const ENTRY_ID_LEN_MAX: usize = 200;
 /// How often a change is tried again because somebody else changed the same life.
 const TRIES: usize = 5;
 
@@ -405,20 +407,24 @@ pub async fn audience<S: Storage>(store: &S, journey: &journey::Journey) -> Resu
 }
 
 /// Has contacts enter a journey that has an `api` trigger, with data that its conditions and nodes may read as
-/// `trigger.…`. While it is paused they are held. With a message id each contact enters once for it, however often it is
-/// asked for.
+/// `trigger.…`. While it is paused they are held.
+///
+/// Who asks with an `id` of its own and does not learn whether it was heard may ask again: each contact enters the journey
+/// once by that id, whenever it is repeated. The id is of the journey; another journey may be asked with the same one.
 ///
 /// # Errors
 /// `journey.not_published`, `journey.life` when nobody enters any more, `journey.no_api_trigger`, `event.too_large`,
-/// `event.too_deep`, `journey.broken`; what the database says.
+/// `event.too_deep`, `journey.entry_id` for an id that is empty or longer than [`ENTRY_ID_LEN_MAX`], `journey.broken`;
+/// what the database says.
 pub async fn enter<S: Storage>(
     store: &S,
     journey: &Slug,
     contacts: &[ContactId],
     data: Map<String, Json>,
-    message_id: Option<&str>,
+    id: Option<&str>,
     by: &By,
 ) -> Result<()> {
+    check_id(id)?;
     let lives = of_journey(store, journey).await?;
     let record = lives.iter().rfind(|record| matches!(record.life, Life::Active | Life::Paused));
     let Some(record) = record else {
@@ -452,13 +458,22 @@ pub async fn enter<S: Storage>(
             received_at: by.at,
             kind: kind::JOURNEY_ENTRY.into(),
             // Ids of events are one space for all contacts and kinds.
-            message_id: message_id.map(|id| format!("entry:{journey}:{contact}:{id}")),
+            message_id: id.map(|id| format!("entry:{journey}:{contact}:{id}")),
             properties: properties.clone(),
         },
         causes: 0,
         stored: true,
     };
     store.add_inputs(contacts.iter().map(input).collect(), Vec::new()).await
+}
+
+fn check_id(id: Option<&str>) -> Result<()> {
+    let Some(id) = id.filter(|id| id.is_empty() || id.len() > ENTRY_ID_LEN_MAX) else { return Ok(()) };
+    let message = format!("an id of {} bytes; it has 1 to {ENTRY_ID_LEN_MAX}", id.len());
+    Err(Problem::new("journey.entry_id", message)
+        .field("id")
+        .cure("take a UUID, one for each request")
+        .into())
 }
 
 fn check_size(properties: &Map<String, Json>) -> Result<()> {

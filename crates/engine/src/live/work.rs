@@ -104,7 +104,8 @@ pub struct Engine<S> {
     trials: Trials,
     low_stock: Vec<LowStock>,
     rules_version: u64,
-    shelf_at: Timestamp,
+    /// When the catalogue was loaded; none: it is to be loaded again.
+    shelf_at: Option<Timestamp>,
     knock: Arc<Notify>,
 }
 
@@ -129,7 +130,7 @@ impl<S: Storage> Engine<S> {
             trials,
             low_stock: Vec::new(),
             rules_version,
-            shelf_at: now,
+            shelf_at: Some(now),
             knock,
         };
         timers::renew(&engine.store, &engine.ground.book, now).await?;
@@ -141,6 +142,12 @@ impl<S: Storage> Engine<S> {
     #[must_use]
     pub fn knocker(&self) -> Arc<Notify> {
         Arc::clone(&self.knock)
+    }
+
+    /// Has the next turn load the catalogue again, however short a time ago it was loaded: after a change of products that
+    /// must be seen at once.
+    pub const fn forget_shelf(&mut self) {
+        self.shelf_at = None;
     }
 
     /// The coupon sets that ran low since this was asked last, each once until codes are added.
@@ -252,12 +259,12 @@ impl<S: Storage> Engine<S> {
             timers::renew(&self.store, &self.ground.book, now).await?;
             mended::look(&self.store, &self.ground.book, now).await?;
             self.rules_version = version;
-            self.shelf_at = now;
+            self.shelf_at = Some(now);
             worked.jobs += 1;
-        } else if now.since(self.shelf_at).abs() >= SHELF_MAX {
+        } else if self.shelf_at.is_none_or(|at| now.since(at).abs() >= SHELF_MAX) {
             self.ground.shelf = Arc::new(shelf(&self.store, &self.ground.book, now).await?);
             self.watch.reload_catalogue(&self.store).await?;
-            self.shelf_at = now;
+            self.shelf_at = Some(now);
         }
         Ok(())
     }

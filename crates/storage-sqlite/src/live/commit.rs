@@ -71,7 +71,7 @@ fn mark_done(connection: &Connection, done: &Done) -> Result<()> {
 }
 
 /// The contact that a run's audience is done with; none when it is completed.
-pub(crate) fn run_stands(connection: &Connection, run: i64) -> Result<Option<ContactId>> {
+fn run_stands(connection: &Connection, run: i64) -> Result<Option<ContactId>> {
     connection
         .prepare_cached("SELECT checkpoint FROM journey_runs WHERE run_id = ?1 AND finished_at IS NULL")
         .and_then(|mut query| query.query_row([run], |row| row.get(0).map(ContactId)).optional())
@@ -79,7 +79,7 @@ pub(crate) fn run_stands(connection: &Connection, run: i64) -> Result<Option<Con
 }
 
 /// Moves a run on in its audience.
-pub(crate) fn move_run(connection: &Connection, run: i64, to: ContactId) -> Result<()> {
+fn move_run(connection: &Connection, run: i64, to: ContactId) -> Result<()> {
     connection
         .prepare_cached("UPDATE journey_runs SET checkpoint = ?2 WHERE run_id = ?1")
         .and_then(|mut update| update.execute((run, to.0)))
@@ -91,7 +91,7 @@ pub(crate) fn move_run(connection: &Connection, run: i64, to: ContactId) -> Resu
 type Wanted<'s> = (Vec<&'s FieldChange>, Vec<(&'s Slug, bool)>);
 
 /// Profiles that a batch changes, each read once and written once.
-pub(crate) struct Profiles {
+struct Profiles {
     changed: Vec<Contact>,
 }
 
@@ -134,7 +134,7 @@ impl Profiles {
 }
 
 /// Writes fields one after the other; false when one does not hold what was read before it was written.
-pub(crate) fn set_fields<'a>(
+fn set_fields<'a>(
     contact: &mut Contact,
     changes: impl IntoIterator<Item = &'a FieldChange>,
 ) -> bool {
@@ -200,7 +200,7 @@ fn write_passages(connection: &Connection, passages: &[(ContactId, Slug, String,
 }
 
 /// Adds to the counters of runs.
-pub(crate) fn add_counts<'a>(
+fn add_counts<'a>(
     connection: &Connection,
     counts: impl IntoIterator<Item = (i64, &'a CountDelta)>,
 ) -> Result<()> {

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use model::{Amount, ContactId, Slug, Value};
 use storage::{
     imports::ImportBatch,
-    journeys::{
-        AudienceFilter, BatchCommit, BatchOutcome, CountDelta, FieldChange, JourneyRun, JourneyStore,
-        NewEnrolment, NewJourneyRun,
-    },
+    journeys::{AudienceFilter, CountDelta, FieldChange, JourneyRun, JourneyStore, NewJourneyRun},
+    live::{Done, EnrolmentStep, LiveStore, StepCommit, StepOutcome},
     outbox::{Channel, MessageFilter, MessageId, OutboxMessage, OutboxStore, SendPoint},
 };
 
@@ -39,7 +37,8 @@ async fn begin(db: &impl JourneyStore, hash: &str, ordinal: u32) -> JourneyRun {
     db.begin_journey_run(new).await.unwrap()
 }
 
-fn batch(run: &JourneyRun, from: i64, contacts: &[i64]) -> BatchCommit {
+/// A batch of a run's audience that goes through at once, from `from` to the last of these contacts.
+fn batch(run: &JourneyRun, from: i64, contacts: &[i64]) -> StepCommit {
     let send = Arc::new(SendPoint {
         journey: run.journey.clone(),
         journey_version: run.version,
@@ -62,21 +61,27 @@ fn batch(run: &JourneyRun, from: i64, contacts: &[i64]) -> BatchCommit {
         not_before: dated(1),
         expires_at: None,
     };
-    let enrolment =
-        |contact: &i64| NewEnrolment { contact: ContactId(*contact), trace: vec![1, 2], changes: Vec::new() };
-    BatchCommit {
+    let enrolment = |contact: &i64| EnrolmentStep {
+        contact: ContactId(*contact),
         run: run.id,
-        from: ContactId(from),
-        to: ContactId(contacts.last().copied().unwrap_or(from)),
-        at: dated(1),
-        enrolments: contacts.iter().map(enrolment).collect(),
-        counts: vec![CountDelta { node: "mail".into(), measure: "sent".into(), n: contacts.len() as u64 }],
-        messages: contacts.iter().map(message).collect(),
-    }
+        ordinal: 1,
+        key: Some(String::new()),
+        trace: vec![1, 2],
+        state: None,
+        goal_at: None,
+        stays: Vec::new(),
+    };
+    let count = CountDelta { node: "mail".into(), measure: "sent".into(), n: contacts.len() as u64 };
+    let to = ContactId(contacts.last().copied().unwrap_or(from));
+    let mut step = StepCommit::new(dated(1), Done::Audience { run: run.id, from: ContactId(from), to });
+    step.enrolments = contacts.iter().map(enrolment).collect();
+    step.counts = vec![(run.id, count)];
+    step.messages = contacts.iter().map(message).collect();
+    step
 }
 
 /// A run is found again, its audience stays as it was, and its counters are folded without a change.
-pub async fn journey_runs_are_begun_once(db: &(impl Base + JourneyStore + OutboxStore)) {
+pub async fn journey_runs_are_begun_once(db: &(impl Base + JourneyStore + LiveStore + OutboxStore)) {
     let run = begun(db).await;
     assert_eq!((run.audience, run.checkpoint, run.finished_at, run.seed), (4, ContactId(0), None, u64::MAX));
     let mut more = ImportBatch::new(dated(2));
@@ -88,9 +93,9 @@ pub async fn journey_runs_are_begun_once(db: &(impl Base + JourneyStore + Outbox
     let without = db.scan_audience(AudienceFilter::WithoutEmail).await.unwrap();
     assert_eq!((all.len(), without.iter().collect::<Vec<_>>()), (6, vec![5]));
 
-    let committed = |n| BatchOutcome::Committed { messages: n };
-    assert_eq!(db.commit_journey_batch(batch(&run, 0, &[1, 2])).await.unwrap(), committed(2));
-    assert_eq!(db.commit_journey_batch(batch(&run, 2, &[3, 4])).await.unwrap(), committed(2));
+    let committed = |n| StepOutcome::Committed { messages: n };
+    assert_eq!(db.commit_step(batch(&run, 0, &[1, 2])).await.unwrap(), committed(2));
+    assert_eq!(db.commit_step(batch(&run, 2, &[3, 4])).await.unwrap(), committed(2));
     db.complete_journey_run(run.id, dated(3)).await.unwrap();
     db.complete_journey_run(run.id, dated(4)).await.unwrap();
     let counts = db.load_journey_counts(run.id).await.unwrap();
@@ -102,19 +107,19 @@ pub async fn journey_runs_are_begun_once(db: &(impl Base + JourneyStore + Outbox
     let other = begin(db, "h1", 2).await;
     assert_ne!(other.id, run.id);
     let ids: Vec<ContactId> = (1..=6).map(ContactId).collect();
-    let before = db.enrolled_elsewhere(run.journey.clone(), other.id, ids.clone()).await.unwrap();
-    assert_eq!(before, ids[..4]);
-    assert_eq!(db.enrolled_elsewhere(run.journey.clone(), run.id, ids).await.unwrap(), []);
+    let past = db.load_past(run.journey.clone(), ids.clone()).await.unwrap();
+    let past: Vec<(i64, ContactId)> = past.iter().map(|one| (one.run, one.contact)).collect();
+    assert_eq!(past, ids[..4].iter().map(|id| (run.id, *id)).collect::<Vec<_>>());
     let passages = db.load_enrolments(ContactId(1)).await.unwrap();
     assert_eq!((passages.len(), passages[0].version, &passages[0].trace), (1, 3, &vec![1, 2]));
 }
 
 /// A batch is committed where the run stands and nowhere else; what changed under it refuses all of it.
-pub async fn journey_batches_are_committed_once(db: &(impl Base + JourneyStore + OutboxStore)) {
+pub async fn journey_batches_are_committed_once(db: &(impl Base + JourneyStore + LiveStore + OutboxStore)) {
     let run = begun(db).await;
-    db.commit_journey_batch(batch(&run, 0, &[1, 2])).await.unwrap();
+    db.commit_step(batch(&run, 0, &[1, 2])).await.unwrap();
     for stale in [batch(&run, 0, &[1, 2]), batch(&run, 3, &[4])] {
-        assert_eq!(db.commit_journey_batch(stale).await.unwrap(), BatchOutcome::Moved);
+        assert_eq!(db.commit_step(stale).await.unwrap(), StepOutcome::Moved);
     }
     let change = |before: Option<i64>, after| FieldChange {
         field: "price".into(),
@@ -122,13 +127,13 @@ pub async fn journey_batches_are_committed_once(db: &(impl Base + JourneyStore +
         after: Some(Value::Decimal(Amount(after))),
     };
     let mut changing = batch(&run, 2, &[3, 4]);
-    changing.enrolments[1].changes = vec![change(Some(7), 9)];
-    let conflict = BatchOutcome::Conflict(vec![ContactId(4)]);
-    assert_eq!(db.commit_journey_batch(changing.clone()).await.unwrap(), conflict);
+    changing.changes = vec![(ContactId(4), vec![change(Some(7), 9)])];
+    let conflict = StepOutcome::Conflict(vec![ContactId(4)]);
+    assert_eq!(db.commit_step(changing.clone()).await.unwrap(), conflict);
     let messages = db.list_messages(MessageFilter::default(), 0, 100).await.unwrap();
     assert_eq!(messages.len(), 2, "nothing of a refused batch is written");
-    changing.enrolments[1].changes = vec![change(None, 9)];
-    db.commit_journey_batch(changing).await.unwrap();
+    changing.changes = vec![(ContactId(4), vec![change(None, 9)])];
+    assert_eq!(db.commit_step(changing).await.unwrap(), StepOutcome::Committed { messages: 2 });
     let contacts = db.load_contacts(vec![ContactId(3), ContactId(4)]).await.unwrap();
     assert_eq!(contacts[0].fields.get("price"), None);
     assert_eq!(contacts[1].fields.get("price"), Some(&Value::Decimal(Amount(9))));
