@@ -13,6 +13,7 @@ use engine::{
 };
 use model::{ContactId, Slug, Timestamp};
 use storage::{
+    events::EventStore,
     imports::{ImportBatch, ImportStore},
     live::{Life, LiveStore, NewInput},
     lives::{HeldTrigger, LifeChange, LifeCommit, LifeStore, PAUSED_QUEUE_MAX},
@@ -53,7 +54,10 @@ links:
 }
 
 fn shop() -> Store {
-    let db = store();
+    peopled(store())
+}
+
+fn peopled(db: Store) -> Store {
     let mut batch = ImportBatch::new(at("2026-01-01 00:00:00"));
     batch.contacts = (0..5).map(|n| contact(&format!("c{n}"))).collect();
     block_on(db.import(batch)).expect("imported");
@@ -504,5 +508,81 @@ fn a_recurring_start_happens_once_and_of_missed_ones_the_last_is_made_up_for() {
         assert_eq!(db.run_totals(1).await.unwrap().entered, 10);
         let memo = Memo::of(&lives::of_journey(&*db, &slug()).await.unwrap()[0]);
         assert_eq!((memo.missed, memo.occurrences["0"]), (2, at("2026-03-04 09:00:00")));
+    });
+}
+
+/// The time of a runtime whose time is paused: it goes on when everybody sleeps.
+struct Paused {
+    from: Timestamp,
+    since: tokio::time::Instant,
+}
+
+impl Paused {
+    fn from(from: Timestamp) -> Self {
+        Self { from, since: tokio::time::Instant::now() }
+    }
+}
+
+impl model::Clock for Paused {
+    fn now(&self) -> Timestamp {
+        self.from.plus(i64::try_from(self.since.elapsed().as_micros()).unwrap())
+    }
+}
+
+#[test]
+fn the_loop_sleeps_until_what_is_due_hears_a_knock_and_stops_when_it_is_told() {
+    use model::Clock;
+    use std::sync::Mutex;
+    let db = peopled(testkit::store_without_threads());
+    let paused =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    paused.block_on(async {
+        let waits = triggered("{on: api}");
+        publish(&db, &waits, PublishOptions::default(), at(START)).await;
+        lives::enter(&*db, &slug(), &[ContactId(1)], serde_json::Map::new(), None, &by(at(START)))
+            .await
+            .unwrap();
+        let mut engine = Engine::open((*db).clone(), at(START)).await.unwrap();
+        let (clock, stop, knock) = (Paused::from(at(START)), tokio::sync::Notify::new(), engine.knocker());
+        let turns = Mutex::new(Vec::new());
+        let since = || clock.now().since(at(START));
+
+        // Told to stop by the first turn, it stops although there is more to do at once.
+        let told = |worked: engine::live::work::Worked| {
+            turns.lock().unwrap().push((since(), worked));
+            stop.notify_one();
+        };
+        engine.run(&clock, &stop, &told).await.unwrap();
+        assert_eq!(std::mem::take(&mut *turns.lock().unwrap()).len(), 1);
+
+        // It sleeps until the wait is over and not longer; in between it does nothing.
+        let told = |worked: engine::live::work::Worked| {
+            turns.lock().unwrap().push((since(), worked));
+            if worked.messages > 0 {
+                stop.notify_one();
+            }
+        };
+        engine.run(&clock, &stop, &told).await.unwrap();
+        let woke: std::collections::BTreeSet<i64> =
+            std::mem::take(&mut *turns.lock().unwrap()).into_iter().map(|(at, _)| at).collect();
+        assert_eq!(woke.into_iter().filter(|at| *at > 0).collect::<Vec<_>>(), [8 * Timestamp::HOUR]);
+
+        // Who knocks is heard at once, not after the longest sleep.
+        let later = async {
+            tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+            let now = by(clock.now());
+            lives::enter(&*db, &slug(), &[ContactId(2)], serde_json::Map::new(), None, &now).await.unwrap();
+            knock.notify_one();
+        };
+        let told = |worked: engine::live::work::Worked| {
+            turns.lock().unwrap().push((since(), worked));
+            if worked.inputs > 0 {
+                stop.notify_one();
+            }
+        };
+        let (ran, ()) = tokio::join!(engine.run(&clock, &stop, &told), later);
+        ran.unwrap();
+        let (at, worked) = turns.lock().unwrap().pop().unwrap();
+        assert_eq!((at, worked.inputs), (8 * Timestamp::HOUR + 10 * Timestamp::SECOND, 1));
     });
 }

@@ -309,6 +309,7 @@ pub fn fill(batch: &mut ImportBatch, items: &[Told]) {
         Item::Consent(who, purpose, _) => Some(format!("consent {who} {purpose}")),
         Item::Cart(id, ..) => Some(format!("cart {id}")),
         Item::Product(id, ..) => Some(format!("product {id}")),
+        Item::Push(who, _) => Some(format!("push {who}")),
         _ => None,
     };
     for (place, (at, item)) in items.iter().enumerate() {

@@ -75,9 +75,9 @@ pub struct Life {
 }
 
 /// While the engine works, one in so many points breaks.
-const SETTLING: u64 = 60;
+const SETTLING: u64 = 100;
 /// While something is imported, published, asked of a journey.
-const DOING: u64 = 8;
+const DOING: u64 = 16;
 
 /// How often something is tried again before it counts as stuck.
 const TRIES: usize = 40;

@@ -47,8 +47,21 @@ impl Store {
 /// When the machine has no room for temporary files: a test can do nothing then.
 #[must_use]
 pub fn store() -> Store {
+    store_with(Options::default())
+}
+
+/// An empty database without threads of its own: for tests in which time is paused, and goes on where nothing else does.
+///
+/// # Panics
+/// As [`store`].
+#[must_use]
+pub fn store_without_threads() -> Store {
+    store_with(Options { threads: false, ..Options::default() })
+}
+
+fn store_with(options: Options) -> Store {
     let folder = TempDir::new().expect("a temporary folder");
-    let db = Sqlite::open(folder.path().join("relance.db"), Options::default()).expect("a new database");
+    let db = Sqlite::open(folder.path().join("relance.db"), options).expect("a new database");
     Store { db, folder }
 }
 

@@ -205,7 +205,12 @@ impl<S: Storage> Engine<S> {
             let worked = self.turn(now, false).await?;
             if worked.any() {
                 told(worked);
-                continue;
+                // Who is never idle stops all the same.
+                tokio::select! {
+                    biased;
+                    () = stop.notified() => return Ok(()),
+                    () = std::future::ready(()) => continue,
+                }
             }
             let sleep = match self.next_due(now).await? {
                 None => SLEEP_MAX,

@@ -134,10 +134,7 @@ impl Profiles {
 }
 
 /// Writes fields one after the other; false when one does not hold what was read before it was written.
-fn set_fields<'a>(
-    contact: &mut Contact,
-    changes: impl IntoIterator<Item = &'a FieldChange>,
-) -> bool {
+fn set_fields<'a>(contact: &mut Contact, changes: impl IntoIterator<Item = &'a FieldChange>) -> bool {
     for FieldChange { field, before, after } in changes {
         if contact.fields.get(field) != before.as_ref() {
             return false;

@@ -146,13 +146,16 @@ pub(super) fn mark(
             count(tx, now, &journey)?;
         }
     }
-    // The lease goes on while it is handed over: its end stays in `at`.
-    tx.prepare_cached("UPDATE outbox SET state = 3, at = coalesce(?2, at), address = ?3 WHERE seq = ?1")
-        .and_then(|mut change| {
-            let address = witness.map(|witness| &witness.address.0[..]);
-            change.execute(params![seq, lease_until.map(|end| end.0), address])
-        })
-        .map_err(driver)?;
+    // The lease goes on while it is handed over: its end stays in `at`. One that waited longer than it was to, because no
+    // server could be reached, leaves now: what caps count is when it leaves, not when it was due.
+    let leaves = witness.and_then(|witness| witness.left).map(|_| now.0);
+    let address = witness.map(|witness| &witness.address.0[..]);
+    tx.prepare_cached(
+        "UPDATE outbox SET state = 3, at = coalesce(?2, at), due = max(due, coalesce(?3, due)), address = ?4
+         WHERE seq = ?1",
+    )
+    .and_then(|mut change| change.execute(params![seq, lease_until.map(|end| end.0), leaves, address]))
+    .map_err(driver)?;
     Ok(true)
 }
 
