@@ -230,6 +230,19 @@ async fn the_urgent_leave_first_and_the_cap_holds_in_one_batch_and_over_several(
     assert_eq!(world.deliver().await, [format!("{ann}:third")], "the window is over");
 }
 
+/// The server was down for longer than the window: what was to leave at different times leaves at once now.
+#[tokio::test]
+async fn the_cap_holds_for_messages_that_waited_longer_than_its_window() {
+    let world = World::new("caps: [{most: 1, within: PT6H}]").await;
+    let ann = world.patch("ann", ConsentState::Subscribed).await;
+    for node in ["first", "second"] {
+        world.store.insert_messages(vec![world.message(ann, Channel::Email, node)]).await.unwrap();
+        world.pass(7 * Timestamp::HOUR);
+    }
+    assert_eq!(world.deliver().await, [format!("{ann}:first")]);
+    assert_eq!(world.states().await, ["sent", "skipped frequency_cap"]);
+}
+
 #[tokio::test]
 async fn quiet_hours_hold_and_release_and_expiry_skips() {
     // 20:26 UTC is 22:26 in Paris, in summer.

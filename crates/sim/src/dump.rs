@@ -29,7 +29,7 @@ const QUERIES: &[(&str, &str)] = &[
     (
         "messages",
         "SELECT hex(o.message_id), o.contact_id, p.journey, p.journey_version, p.node, p.channel, b.decided_at, b.variables,
-           o.state, o.due, o.reason
+           o.state, CASE WHEN o.state = 1 THEN o.due END AS due, o.reason
          FROM outbox o JOIN outbox_bodies b ON b.seq = o.seq JOIN send_points p ON p.send_id = o.send_id ORDER BY o.seq",
     ),
     (

@@ -1,5 +1,6 @@
 //! A seeded simulation of the living engine: random shops with random but sound journeys, told three times — in calm, with
-//! crashes, in a storm — and looked at all the time. Each seed is the same story every time it is told.
+//! crashes, in a storm — and looked at all the time. What happens in the shop and where the engine breaks comes from the seed
+//! alone; in a storm the threads of delivery have their say in who meets whom, so a seed may need to be told again.
 //!
 //! ```text
 //! cargo run -p sim -- --seeds 1000..2000
@@ -82,14 +83,14 @@ pub fn run(seed: u64, bounds: &Bounds) -> Result<Figures, Box<Failure>> {
         let what = format!("with crashes it ends otherwise (- calm, + crashes):\n{differences}");
         return Err(Box::new(Failure { seed, weather: Weather::Crashes, what, told: crashes.1 }));
     }
-    let storm = tell(seed, bounds, Weather::Storm, false, &mut figures)?;
-    // One in so many stories is told twice, the worst of it: what is not alike cannot be repeated either.
+    tell(seed, bounds, Weather::Storm, false, &mut figures)?;
+    // Some are told twice: nothing may depend on which thread was faster, or on the order in which a map is read.
     if seed % 8 == 1 {
-        let again = tell(seed, bounds, Weather::Storm, false, &mut figures)?;
-        let differences = dump::differ(&storm.0, &again.0);
+        let again = tell(seed, bounds, Weather::Calm, false, &mut figures)?;
+        let differences = dump::differ(&calm.0, &again.0);
         if !differences.is_empty() {
             let what = format!("told again it ends otherwise (- first, + again):\n{differences}");
-            return Err(Box::new(Failure { seed, weather: Weather::Storm, what, told: again.1 }));
+            return Err(Box::new(Failure { seed, weather: Weather::Calm, what, told: again.1 }));
         }
     }
     figures.messages = calm.0.iter().filter(|line| line.starts_with("messages:")).count();

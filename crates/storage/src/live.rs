@@ -288,6 +288,8 @@ pub struct StepCommit {
     pub inputs: Vec<NewInput>,
     /// What it causes for many.
     pub waves: Vec<NewWave>,
+    /// Settings that the engine writes for itself.
+    pub settings: Vec<(String, serde_json::Value)>,
 }
 
 impl StepCommit {
@@ -312,6 +314,7 @@ impl StepCommit {
             held: Vec::new(),
             inputs: Vec::new(),
             waves: Vec::new(),
+            settings: Vec::new(),
         }
     }
 }

@@ -31,22 +31,9 @@ pub const TOLD_PER_UNIT: i64 = 5;
 pub struct Concerned {
     /// To commit in the transaction that marks the inputs as done.
     pub waves: Vec<NewWave>,
-    /// Up to which subscription those who wait were told, by the setting's key.
-    told: Vec<(String, Timestamp)>,
-}
-
-impl Concerned {
-    /// Takes note of who was told, once the waves are committed. When this is lost, who waits may hear of a later
-    /// restocking although it has heard of this one.
-    ///
-    /// # Errors
-    /// What storage says.
-    pub async fn committed<S: Storage>(&self, store: &S) -> Result<()> {
-        for (key, at) in &self.told {
-            store.save_setting(key.clone(), json!(at.0)).await?;
-        }
-        Ok(())
-    }
+    /// Up to which subscription those who wait were told, as settings: to commit in the same transaction, so that nobody
+    /// hears of a later restocking who has heard of this one.
+    pub told: Vec<(String, Value)>,
 }
 
 /// Whom the changes of products among these inputs concern; the other inputs are left aside.
@@ -93,7 +80,7 @@ pub async fn concerned<S: Storage>(
         for (journey, place, trigger) in triggers {
             let key = format!("told_back_in_stock:{journey}:{place}:{id}");
             let wave = wave(store, (change, product), trigger, (&journey, place), &key, now).await?;
-            concerned.told.extend(wave.1.map(|at| (key, at)));
+            concerned.told.extend(wave.1.map(|at| (key, json!(at.0))));
             concerned.waves.extend(wave.0);
         }
     }
@@ -382,8 +369,10 @@ mod tests {
                     Some(told) => assert_eq!(names(&told).await, expected),
                     None => assert!(expected.is_empty()),
                 }
-                let told = until.map(|at| ("key".to_owned(), at)).into_iter().collect();
-                Concerned { waves: Vec::new(), told }.committed(&store.db).await.unwrap();
+                if let Some(at) = until {
+                    let (db, key) = (&store.db, "key".to_owned());
+                    storage::settings::SettingsStore::save_setting(db, key, json!(at.0)).await.unwrap();
+                }
             }
             assert!(can_be_bought(mug, now));
             for broken in [

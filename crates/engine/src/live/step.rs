@@ -55,6 +55,8 @@ pub struct Work {
     pub rang: Vec<ContactId>,
     /// What it causes for many.
     pub waves: Vec<NewWave>,
+    /// Settings to write with it.
+    pub settings: Vec<(String, serde_json::Value)>,
     /// Who enters a version with its audience.
     pub enters: Option<Enters>,
 }
@@ -161,6 +163,7 @@ impl<S: Storage> Batch<'_, S> {
     async fn compute(&self, work: &Work, done: Done, lease: &mut Lease) -> Result<(StepCommit, Stepped)> {
         let mut commit = StepCommit::new(self.now, done);
         commit.waves.clone_from(&work.waves);
+        commit.settings.clone_from(&work.settings);
         commit.members = self.seen.members.clone();
         commit.scores = self.seen.scores.clone();
         let mut stepped = Stepped::default();

@@ -284,14 +284,11 @@ impl<S: Storage> Engine<S> {
                 return Ok(());
             }
             let seen = self.watch.see(&self.store, &self.ground, &inputs, now).await?;
-            let mut products = products::concerned(&self.store, &self.ground, &inputs, now).await?;
+            let products = products::concerned(&self.store, &self.ground, &inputs, now).await?;
             let done = Done::Inputs(inputs.iter().map(|input| input.no).collect());
             let happened = inputs.into_iter().map(|Input { event, causes, .. }| (event, causes)).collect();
-            let work = Work { happened, waves: std::mem::take(&mut products.waves), ..Work::default() };
+            let work = Work { happened, waves: products.waves, settings: products.told, ..Work::default() };
             let stepped = self.step(&work, seen, done, now).await?;
-            if stepped.is_some() {
-                products.committed(&self.store).await?;
-            }
             worked.took(stepped);
             worked.inputs += taken as u64;
             if taken < INPUTS {

@@ -43,6 +43,9 @@ pub(super) fn step(transaction: &Transaction<'_>, step: &StepCommit) -> Result<S
     inputs::add(transaction, &step.inputs)?;
     crate::lives::hold(transaction, &step.held)?;
     inputs::add_waves(transaction, &step.waves)?;
+    for (key, value) in &step.settings {
+        crate::settings::save_setting(transaction, key, value)?;
+    }
     storage::fault::point("step.in_transaction");
     Ok(StepOutcome::Committed { messages })
 }

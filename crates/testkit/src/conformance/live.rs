@@ -231,8 +231,10 @@ pub async fn live_steps_commit_everything(db: &impl Live) {
     step.inputs = vec![input(1, "Next")];
     step.waves =
         vec![NewWave { event: happened(0, kind::SCHEDULED), causes: 0, contacts: [1].into_iter().collect() }];
+    step.settings = vec![("told".into(), serde_json::json!(7))];
     assert_eq!(db.commit_step(step.clone()).await.unwrap(), StepOutcome::Committed { messages: 2 });
     assert_eq!(db.commit_step(step).await.unwrap(), StepOutcome::Moved);
+    assert_eq!(db.load_setting("told".into()).await.unwrap(), Some(serde_json::json!(7)));
 
     let ids: Vec<ContactId> = (1..=3).map(ContactId).collect();
     let held = db.held_codes(slug("ten"), ids.clone()).await.unwrap();
