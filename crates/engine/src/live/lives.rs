@@ -61,7 +61,7 @@ impl By {
 const PAGE: usize = 10_000;
 /// Messages that are cancelled in one transaction.
 const CANCEL_BATCH: usize = 5_000;
-/// Most bytes of the id by which somebody asks a journey to let contacts in.
+/// Most characters of the id by which somebody asks a journey to let contacts in.
 pub const ENTRY_ID_LEN_MAX: usize = 200;
 /// How often a change is tried again because somebody else changed the same life.
 const TRIES: usize = 5;
@@ -457,6 +457,7 @@ pub async fn enter<S: Storage>(
             at: by.at,
             received_at: by.at,
             kind: kind::JOURNEY_ENTRY.into(),
+            // Ids of events are one space for all contacts and kinds.
             message_id: id.map(|id| format!("entry:{journey}:{contact}:{id}")),
             properties: properties.clone(),
         },
@@ -467,8 +468,10 @@ pub async fn enter<S: Storage>(
 }
 
 fn check_id(id: Option<&str>) -> Result<()> {
-    let Some(id) = id.filter(|id| id.is_empty() || id.len() > ENTRY_ID_LEN_MAX) else { return Ok(()) };
-    let message = format!("an id of {} bytes; it has 1 to {ENTRY_ID_LEN_MAX}", id.len());
+    let Some(id) = id.filter(|id| id.is_empty() || id.chars().count() > ENTRY_ID_LEN_MAX) else {
+        return Ok(());
+    };
+    let message = format!("an id of {} characters; it has 1 to {ENTRY_ID_LEN_MAX}", id.chars().count());
     Err(Problem::new("journey.entry_id", message)
         .field("id")
         .cure("take a UUID, one for each request")
