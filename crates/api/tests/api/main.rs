@@ -3,4 +3,5 @@
 mod access;
 mod data;
 mod openapi;
+mod people;
 mod support;
