@@ -3,9 +3,14 @@
 mod support;
 
 use model::{Consent, ConsentState, Slug, Timestamp};
-use storage::imports::ImportEvent;
+use storage::{
+    events::EventStore,
+    imports::{ContactKey, ImportEvent},
+    people::PeopleStore,
+    settings::SettingsStore,
+};
 use support::{MAIL, Shop, folder};
-use testkit::{block_on, contact, event, order};
+use testkit::{block_on, cart, contact, event, order};
 
 fn subscriber(id: &str, now: Timestamp) -> storage::imports::ContactPatch {
     let mut patch = contact(id);
@@ -75,5 +80,97 @@ fn an_event_starts_a_journey_that_waits_and_writes_unless_they_buy() {
             ["start: always → pause: stays (until 2026-03-01T11:00:00Z) → pause: left (exit_event)"]
         );
         assert!(shop.ways("cid", "reminder").await.is_empty(), "50 is not greater than 50");
+    });
+}
+
+#[test]
+fn two_who_become_one_are_written_to_once() {
+    block_on(async {
+        let mut shop = Shop::open("2026-03-01T10:00:00Z").await;
+        shop.past(|batch| {
+            batch.contacts = vec![subscriber("ann", Timestamp(0)), subscriber("anna", Timestamp(0))]
+        })
+        .await;
+        shop.publish(&folder(REMINDER, &[("templates/hello.yaml", MAIL)])).await;
+        shop.happen(|batch, now| batch.events.push(left("anna", now, 60))).await;
+        shop.pass(10 * Timestamp::MINUTE).await;
+        shop.happen(|batch, now| batch.events.push(left("ann", now, 60))).await;
+        let (ann, anna) = (shop.contact("ann").await, shop.contact("anna").await);
+        shop.store.merge_contacts(ann, anna, shop.now).await.unwrap();
+        shop.restart().await;
+        shop.pass(2 * Timestamp::HOUR).await;
+        assert_eq!(shop.messages().await, 1);
+        assert_eq!(
+            shop.ways("ann", "reminder").await,
+            [
+                "start: always → pause: stays (until 2026-03-01T11:10:00Z) → pause: left (gone)",
+                "start: always → pause: stays (until 2026-03-01T11:00:00Z) → pause: always → mail: sent",
+            ],
+            "who entered first goes on"
+        );
+        assert_eq!(shop.contact("anna").await, ann);
+    });
+}
+
+const CART: &str = r#"
+format: 1
+journey: cart
+audience: {who: with_email, source: existing_and_new}
+triggers: [{on: cart_abandoned, after: PT30M}]
+reentry: per_key
+nodes:
+  mail: {kind: send_email, template: hello, purpose: newsletter}
+links:
+  - {from: start, to: mail}
+"#;
+
+#[test]
+fn a_cart_of_before_signing_in_is_remembered() {
+    block_on(async {
+        let mut shop = Shop::open("2026-03-01T10:00:00Z").await;
+        shop.past(|batch| batch.contacts = vec![subscriber("ann", Timestamp(0))]).await;
+        shop.publish(&folder(CART, &[("templates/hello.yaml", MAIL)])).await;
+        shop.happen(|batch, now| {
+            cart(batch, "k1", "", now, &[("mug", 1, 5)]);
+            batch.carts[0].contact = ContactKey::Anonymous("browser".into());
+        })
+        .await;
+        shop.pass(20 * Timestamp::MINUTE).await;
+        shop.happen(|batch, now| {
+            let mut signs_in = event("", "Signed In", now, "", "");
+            signs_in.contact = ContactKey::SignedIn {
+                known: Box::new(ContactKey::ExternalId("ann".into())),
+                anonymous_id: "browser".into(),
+            };
+            batch.events.push(signs_in);
+        })
+        .await;
+        shop.pass(10 * Timestamp::MINUTE - 1).await;
+        assert_eq!(shop.messages().await, 0);
+        shop.pass(1).await;
+        assert_eq!(shop.messages().await, 1, "half an hour after the cart's last change");
+        shop.pass(3 * Timestamp::HOUR).await;
+        assert_eq!(shop.messages().await, 1);
+    });
+}
+
+#[test]
+fn the_night_forgets_what_was_kept_long_enough() {
+    block_on(async {
+        let mut shop = Shop::open("2026-03-01T10:00:00Z").await;
+        shop.past(|batch| {
+            batch.contacts = vec![contact("ann")];
+            let now = batch.now;
+            batch.events.push(event("ann", "Product Viewed", now.plus_days(-40), "product_id", "mug"));
+            batch.events.push(event("ann", "Product Viewed", now.plus_days(-3), "product_id", "mug"));
+        })
+        .await;
+        let kept = serde_json::json!({"events": 30});
+        shop.store.save_setting(engine::people::RETENTION.into(), kept).await.unwrap();
+        shop.pass(Timestamp::DAY).await;
+        let ann = shop.contact("ann").await;
+        let left =
+            shop.store.load_events(vec![ann], Vec::new(), Timestamp::MIN, Timestamp::MAX).await.unwrap();
+        assert_eq!(left.len(), 1);
     });
 }

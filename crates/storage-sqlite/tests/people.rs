@@ -130,7 +130,7 @@ async fn fill(path: &Path) -> (ContactId, ContactId) {
                VALUES ({who} + 10, CAST(printf('w%015d', {who}) AS BLOB), {who}, 1, 1, 50, 50);
              INSERT INTO outbox_bodies VALUES ({who} + 10, 5, NULL, 'fr', '{{\"v\":\"vars-zebulon\"}}', NULL);
              INSERT INTO addressed VALUES ('j', 'mail', x'{who:04}', {who});
-             INSERT INTO consent_log VALUES ({who}, {who}, 1, 'newsletter', 1, 'form', 'proof-zebulon');
+             INSERT INTO consent_log VALUES ({who}, {who} + 1000, 1, 'newsletter', 1, 'form', 'proof-zebulon');
              INSERT INTO pending_consents VALUES ({who}, 'news', x'00', {who}, 9, 1, 1, NULL);
              INSERT INTO short_links SELECT 'l{who}', message_id, 1, 'https://shop.example/seen-by-zebulon' FROM outbox WHERE seq = {who};
              INSERT INTO clicks (message_id, kind, link, url, at)
@@ -524,5 +524,63 @@ fn lists_follow_profiles() {
         assert_eq!(store.set_on_list(slug("vip"), ids, false, dated(5)).await.unwrap(), 2);
         assert!(store.drop_list(slug("vip")).await.unwrap());
         assert_eq!(store.load_lists().await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn retention_takes_what_is_old_and_nothing_else() {
+    use storage::people::{Retention, SweepPlace};
+    block_on(async {
+        let store = testkit::store();
+        let now = dated(1_000);
+        let mut batch = ImportBatch::new(dated(1));
+        batch.contacts = vec![contact("anna")];
+        let anonymous = |id: &str| storage::imports::ContactKey::Anonymous(id.into());
+        let kept = Retention {
+            events: Some(100),
+            carts: Some(50),
+            anonymous_contacts: Some(30),
+            ..Retention::default()
+        };
+        for (who, days) in [("old", 400), ("busy", 20), ("buyer", 400)] {
+            let mut one = event("", "Product Viewed", now.plus_days(-days), "product_id", "mug");
+            one.contact = anonymous(who);
+            batch.events.push(one);
+        }
+        order(&mut batch, "o1", "", now.plus_days(-400), &[("mug", 1, 5)]);
+        batch.orders[0].contact = Some(anonymous("buyer"));
+        for days in [101, 100, 99] {
+            let mut one = event("anna", "Product Viewed", now.plus_days(-days), "product_id", "mug");
+            one.message_id = Some(format!("m{days}"));
+            batch.events.push(one);
+        }
+        cart(&mut batch, "k51", "anna", now.plus_days(-51), &[("mug", 1, 5)]);
+        cart(&mut batch, "k49", "anna", now.plus_days(-49), &[("mug", 1, 5)]);
+        store.import(batch).await.unwrap();
+        let (mut place, mut all) = (SweepPlace::default(), [0; 3]);
+        loop {
+            let swept = store.sweep(kept, place, now).await.unwrap();
+            all = [all[0] + swept.events, all[1] + swept.carts, all[2] + swept.contacts];
+            let Some(next) = swept.next else { break };
+            place = next;
+        }
+        assert_eq!(all, [3, 1, 1], "events, carts, anonymous contacts");
+        let id = |name: &str| (IdentifierKind::Anonymous, name.to_owned());
+        let left = store.resolve(vec![id("old"), id("busy"), id("buyer")]).await.unwrap();
+        assert_eq!(left.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
+        let anna =
+            store.resolve(vec![(IdentifierKind::ExternalId, "anna".into())]).await.unwrap()[0].unwrap();
+        let events = store.load_events(vec![anna], Vec::new(), Timestamp::MIN, Timestamp::MAX).await.unwrap();
+        assert_eq!(events.len(), 2, "the edge is kept");
+        let inputs = store.take_inputs(i64::MAX, 10).await.unwrap();
+        let told: Vec<(i64, &str)> =
+            inputs.iter().map(|input| (input.event.contact.0, input.event.kind.as_str())).collect();
+        assert!(
+            told.contains(&(anna.0, "History Trimmed")) && told.contains(&(0, "Contact Erased")),
+            "{told:?}"
+        );
+        // Nothing is old any more.
+        let swept = store.sweep(kept, SweepPlace::default(), now).await.unwrap();
+        assert_eq!((swept.events, swept.carts, swept.contacts), (0, 0, 0));
     });
 }

@@ -6,5 +6,6 @@ mod hooks;
 mod inbound;
 mod links;
 mod openapi;
+mod people;
 mod support;
 mod track;

@@ -1,7 +1,7 @@
 //! `relance journey`: checks a journey with what lies beside it, runs it, and shows how it stands.
 
 mod files;
-mod life;
+pub(super) mod life;
 mod show;
 mod simulate;
 mod trace;

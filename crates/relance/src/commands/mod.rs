@@ -2,6 +2,7 @@
 
 mod backup;
 mod bench;
+mod contact;
 mod coupon;
 mod deliver;
 mod demo;
@@ -34,6 +35,8 @@ pub enum Command {
     Import(import::Args),
     /// Score all contacts now and list them
     Rfm(rfm::Args),
+    /// Show, join, export and erase people
+    Contact(contact::Args),
     /// Look at segments
     Segment(segment::Args),
     /// Measure recommendations
@@ -78,6 +81,7 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::Demo(args) => demo::run(&args, common).await,
         Command::Import(args) => import::run(&args, common).await,
         Command::Rfm(args) => rfm::run(&args, common).await,
+        Command::Contact(args) => contact::run(&args, common).await,
         Command::Segment(args) => segment::run(&args, common).await,
         Command::Recommend(args) => recommend::run(&args, common).await,
         Command::Journey(args) => journey::run(&args, common).await,

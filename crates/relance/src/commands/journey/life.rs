@@ -29,7 +29,7 @@ const OVER_SHOWN: usize = 1;
 const PAGE: usize = 1_000;
 
 /// The database, which must exist: looking makes none.
-pub(super) fn existing(common: &Common) -> Result<Sqlite, Failure> {
+pub(in crate::commands) fn existing(common: &Common) -> Result<Sqlite, Failure> {
     let path = common.database.strip_prefix("sqlite:").unwrap_or_default();
     if !path.is_empty() && !Path::new(path).exists() {
         return Err(Problem::new("database.missing", format!("there is no database at {path}"))
