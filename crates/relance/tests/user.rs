@@ -98,3 +98,55 @@ fn users_are_listed_and_changed_and_an_owner_stays() {
     base.good(&["user", "enable", ANN], "");
     assert!(!base.good(&["user", "list"], "").contains("disabled"));
 }
+
+/// What a server prints on standard output until it listens, on a free port of its own.
+fn greeting(base: &Base) -> String {
+    use std::io::{BufRead, BufReader, Read};
+    let mut server = Command::new(env!("CARGO_BIN_EXE_relance"))
+        .args(["serve", "--no-work", "--listen", "127.0.0.1:0", "--public-url", "https://mail.shop.example"])
+        .args(["--trusted-proxies", "127.0.0.1,10.0.0.0/8"])
+        .env("RELANCE_DATABASE", format!("sqlite:{}", base.0.path().join("relance.db").display()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(server.stderr.take().unwrap()).lines();
+    let listens = log.map_while(Result::ok).any(|line| line.contains("serving"));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(listens);
+    let mut said = String::new();
+    server.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    said
+}
+
+#[test]
+fn a_server_without_users_prints_where_the_owner_is_made() {
+    let base = Base::new();
+    let (first, second) = (greeting(&base), greeting(&base));
+    for said in [&first, &second] {
+        let token =
+            said.strip_prefix("https://mail.shop.example/account/setup#").unwrap_or_else(|| panic!("{said}"));
+        assert_eq!(token.len(), api::access::token::TOKEN_LEN + 1, "the link and nothing else: {said}");
+    }
+    assert_ne!(first, second);
+    base.good(&["user", "create", ANN, "--role", "owner"], "");
+    assert_eq!(greeting(&base), "");
+}
+
+#[test]
+fn options_of_access_are_checked() {
+    let base = Base::new();
+    for (options, code) in [
+        (&["--trusted-proxies", "10.0.0.0/33"][..], "error[network.invalid]"),
+        (&["--session-idle", "PT0S"], "error[option.range]"),
+        (&["--session-max", "P1M"], "error[option.range]"),
+        (&["--oidc-issuer", "http://login.shop.example", "--oidc-client-id", "x"], "error[oidc.issuer]"),
+        (&["--oidc-issuer", "https://login.shop.example"], "--oidc-client-id"),
+    ] {
+        let mut args = vec!["serve", "--no-work", "--listen", "127.0.0.1:0"];
+        args.extend(options);
+        let told = base.bad(&args, "");
+        assert!(told.contains(code), "{options:?}: {told}");
+    }
+}

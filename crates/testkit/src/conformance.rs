@@ -1,6 +1,7 @@
 //! The tests that every backend must pass, generic over the contract. A backend's own test file calls
 //! [`conformance!`](macro@crate::conformance) with a function that makes an empty database.
 
+mod access;
 mod base;
 mod carts;
 mod coupons;
@@ -12,6 +13,7 @@ mod refunds;
 mod relations;
 mod rules;
 
+pub use access::*;
 pub use base::*;
 pub use carts::*;
 pub use coupons::*;
@@ -105,6 +107,12 @@ macro_rules! conformance {
             orders_are_updated
             products_are_filled_where_they_have_gaps
             refused_messages_are_kept_within_bounds
+            access_users_keep_an_owner
+            access_sessions_end
+            access_tickets_open_once
+            access_codes_are_used_up
+            access_mails_are_claimed_by_one
+            access_keys_and_entries
         );
     };
     (@each $make:expr; $($name:ident)*) => {

@@ -88,7 +88,8 @@ pub(crate) async fn begin<S: Storage>(
     if let Some(old) = &stranger.old_session {
         let span = app.config.access.sessions;
         if let Some((session, owner)) = app.store.load_session(token::hash(old), span, app.now()).await? {
-            let deed = stranger.deed(app, who(&owner.is.email), "session.end", &session.id, json!({}));
+            let object = who(&owner.is.email);
+            let deed = stranger.deed(app, object.clone(), "session.end", &object, json!({"by": "sign-in"}));
             app.store.end_session(session.user, session.id, deed).await?;
         }
     }
@@ -102,7 +103,8 @@ pub(crate) async fn begin<S: Storage>(
         client: stranger.client.map(|address| address.to_string()),
         agent: stranger.agent.clone(),
     };
-    let deed = stranger.deed(app, who(&user.is.email), "session.begin", &session.id, json!({"by": how}));
+    let (object, details) = (who(&user.is.email), json!({"by": how, "session": session.id}));
+    let deed = stranger.deed(app, object.clone(), "session.begin", &object, details);
     app.store.add_session(session.clone(), deed).await?;
     let seconds = app.config.access.sessions.absolute / model::Timestamp::SECOND;
     let headers = cookie_header(SESSION.set(&text, seconds, &app.config.public_url));

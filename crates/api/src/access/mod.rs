@@ -130,7 +130,7 @@ pub(crate) async fn reauth<S: Storage>(
     client: Option<IpAddr>,
 ) -> ApiResult<()> {
     app.access.guard.begin(&user.is.email, client, app.now())?;
-    let possible = given.chars().nth(password::LEN_MAX).is_none();
+    let possible = password::is_possible(given);
     let kept = user.is.password.as_deref().filter(|_| possible);
     if !app.access.hasher.verify(if possible { given } else { "" }, kept).await? {
         let problem = Problem::new("access.password", "the present password is wrong").field("password");

@@ -140,6 +140,12 @@ pub fn check(password: &str, email: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether a text can be a password at all: a longer one was never set, and is not worth a hash.
+#[must_use]
+pub fn is_possible(given: &str) -> bool {
+    given.nfkc().nth(LEN_MAX).is_none()
+}
+
 fn is_common(lower: &str) -> bool {
     let mut letters: Vec<char> = lower.chars().collect();
     letters.sort_unstable();
@@ -340,6 +346,10 @@ mod tests {
         assert_eq!(code(&of(LEN_MIN - 1)).as_deref(), Some("password.length"));
         assert_eq!(code(&of(LEN_MIN)), None);
         assert_eq!(code(&of(LEN_MAX)), None);
+        assert!(is_possible(&of(LEN_MAX)) && !is_possible(&of(LEN_MAX + 1)));
+        // As long, but written with accents of their own.
+        let apart = of(LEN_MAX).replace('\u{e9}', "e\u{301}");
+        assert_eq!((code(&apart), is_possible(&apart)), (None, true));
         assert_eq!(code(&of(LEN_MAX + 1)).as_deref(), Some("password.length"));
     }
 
