@@ -62,7 +62,8 @@ impl Branding {
         }
         let address = self.address.iter().flat_map(|address| [&address.en, &address.fr]).flatten();
         if address.into_iter().any(|text| long(text, Self::ADDRESS_LEN_MAX)) {
-            let problem = Problem::new("branding.address", "the address is too long, or has control characters");
+            let problem =
+                Problem::new("branding.address", "the address is too long, or has control characters");
             let cure = format!("use one line of at most {} characters", Self::ADDRESS_LEN_MAX);
             return Err(problem.field("address").cure(cure));
         }
@@ -127,7 +128,9 @@ mod tests {
             assert!(contrast(value("--link"), [255; 3]) >= CONTRAST_MIN, "{accent}");
         }
         // Fixed colours of the sheet: text and quiet text on white and on the page's ground.
-        for (text, ground) in [("#1d1d1b", "#f4f4f2"), ("#575753", "#f4f4f2"), ("#575753", "#ffffff"), ("#1d1d1b", "#fbefee")] {
+        for (text, ground) in
+            [("#1d1d1b", "#f4f4f2"), ("#575753", "#f4f4f2"), ("#575753", "#ffffff"), ("#1d1d1b", "#fbefee")]
+        {
             assert!(include_str!("pages/page.css").contains(text));
             assert!(contrast(rgb(text).unwrap(), rgb(ground).unwrap()) >= CONTRAST_MIN, "{text} on {ground}");
         }
@@ -138,7 +141,8 @@ mod tests {
         let name = |n: usize| Branding { name: "n".repeat(n), ..Branding::default() };
         assert!(name(Branding::NAME_LEN_MAX).check().is_ok());
         assert_eq!(name(Branding::NAME_LEN_MAX + 1).check().unwrap_err().code, "branding.name");
-        let address = |n: usize| Branding { address: Some(Localized::same(&"a".repeat(n))), ..Branding::default() };
+        let address =
+            |n: usize| Branding { address: Some(Localized::same(&"a".repeat(n))), ..Branding::default() };
         assert!(address(Branding::ADDRESS_LEN_MAX).check().is_ok());
         assert_eq!(address(Branding::ADDRESS_LEN_MAX + 1).check().unwrap_err().code, "branding.address");
         for bad in ["red", "#fff", "#12345g", "#1234567", "#}{x;:}", "#+12345", "url(x)"] {

@@ -42,7 +42,8 @@ pub(super) async fn short<S: Storage>(
     Named(code): Named<String>,
     visitor: Visitor,
 ) -> Response {
-    let found = if code.len() == Target::SHORT_LEN { app.store.load_short_link(code).await } else { Ok(None) };
+    let found =
+        if code.len() == Target::SHORT_LEN { app.store.load_short_link(code).await } else { Ok(None) };
     match found {
         Ok(Some(link)) => {
             let what = (kind::SMS_CLICKED, link.link.to_string(), link.url.as_str());

@@ -14,7 +14,8 @@ use super::{branding, branding::Branding, visitor::Visitor, words};
 use crate::App;
 
 /// Pages run nothing, load nothing but their style sheet, send forms to us alone, and stand in no frame.
-const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// What a page is made with.
 pub(crate) struct Look<'a> {
@@ -81,7 +82,13 @@ impl<'a> Look<'a> {
     }
 
     /// A page: its title's name, its template, and what the template needs beside the texts.
-    pub fn page(&self, status: StatusCode, title: &'static str, template: &str, mut needs: Value) -> Response {
+    pub fn page(
+        &self,
+        status: StatusCode,
+        title: &'static str,
+        template: &str,
+        mut needs: Value,
+    ) -> Response {
         let lang = if self.lang == Lang::Fr { "fr" } else { "en" };
         let other = if self.lang == Lang::Fr { "en" } else { "fr" };
         let mut common = Map::new();
@@ -96,7 +103,9 @@ impl<'a> Look<'a> {
         if let Value::Object(needs) = &mut needs {
             common.append(needs);
         }
-        let expand = |name: &str, data: &Map<String, Value>| self.env.get_template(name)?.render(minijinja::value::Serde(data));
+        let expand = |name: &str, data: &Map<String, Value>| {
+            self.env.get_template(name)?.render(minijinja::value::Serde(data))
+        };
         let html = expand(template, &common).and_then(|body| {
             common.insert("body".into(), body.into());
             expand("shell.html", &common)
@@ -201,10 +210,13 @@ pub(crate) async fn style<S: Storage>(State(app): State<App<S>>) -> Response {
 /// As much of an address as its owner needs to know it.
 pub(crate) fn hint(contact: &Contact) -> String {
     let Some((local, domain)) = contact.email.as_deref().and_then(|email| email.split_once('@')) else {
-        return contact.phone.as_deref().map_or_else(|| "…".to_owned(), |phone| {
-            let last: Vec<char> = phone.chars().rev().take(2).collect();
-            format!("•••{}", last.into_iter().rev().collect::<String>())
-        });
+        return contact.phone.as_deref().map_or_else(
+            || "…".to_owned(),
+            |phone| {
+                let last: Vec<char> = phone.chars().rev().take(2).collect();
+                format!("•••{}", last.into_iter().rev().collect::<String>())
+            },
+        );
     };
     format!("{}•••@{domain}", local.chars().next().unwrap_or('•'))
 }

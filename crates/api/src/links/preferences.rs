@@ -93,7 +93,8 @@ fn page(look: &Look<'_>, rules: &SendingRules, contact: &Contact, link: &Link, s
         .iter()
         .map(|purpose| {
             let mut shown = item(&purpose.slug, &purpose.name, &purpose.description);
-            let topics = purpose.topics.iter().map(|topic| item(&topic.slug, &topic.name, &topic.description));
+            let topics =
+                purpose.topics.iter().map(|topic| item(&topic.slug, &topic.name, &topic.description));
             shown["topics"] = topics.collect();
             shown
         })
@@ -102,10 +103,7 @@ fn page(look: &Look<'_>, rules: &SendingRules, contact: &Contact, link: &Link, s
     look.page(StatusCode::OK, "preferences_title", "preferences.html", needs)
 }
 
-async fn asked<S: Storage>(
-    app: &App<S>,
-    token: &str,
-) -> Result<Option<(Link, Option<Contact>)>, StoreError> {
+async fn asked<S: Storage>(app: &App<S>, token: &str) -> Result<Option<(Link, Option<Contact>)>, StoreError> {
     let Ok(link) = app.links.verify_kind(token, LinkKind::Preferences) else { return Ok(None) };
     let contact = app.store.linked_contact(link.contact).await?;
     Ok(Some((link, contact)))
@@ -250,7 +248,8 @@ mod tests {
     }
 
     fn said(consents: &[(&str, ConsentState)], form: &str) -> Vec<String> {
-        let setting = "{news: {topics: {a: {}, b: {}}}, care: {enforcement: opt_out}, law: {enforcement: none}}";
+        let setting =
+            "{news: {topics: {a: {}, b: {}}}, care: {enforcement: opt_out}, law: {enforcement: none}}";
         let rules = SendingRules::of(None, Some(setting)).unwrap();
         let contact = contact(consents);
         let link = Link {
@@ -268,7 +267,9 @@ mod tests {
         }
         answers(&rules, &contact, &shown, &pairs)
             .into_iter()
-            .map(|(slug, state)| format!("{slug} {}", if state == ConsentState::Subscribed { "yes" } else { "no" }))
+            .map(|(slug, state)| {
+                format!("{slug} {}", if state == ConsentState::Subscribed { "yes" } else { "no" })
+            })
             .collect()
     }
 

@@ -1,7 +1,7 @@
 //! `POST /api/v1/subscribe`: somebody asks by a form of the shop to be written to.
 
-use axum::{extract::State, http::StatusCode};
 use axum::Json;
+use axum::{extract::State, http::StatusCode};
 use model::{Lang, Problem, Problems, Slug};
 use policy::{Enforcement, Purposes};
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,8 @@ pub(super) async fn take<S: Storage>(
     body: SubscribeBody,
 ) -> ApiResult<Subscribed> {
     if !app.link_state.takes_form(&visitor.client, app.now()) {
-        let problem = Problem::new("subscribe.too_many", "so many forms came from here that this one is not taken");
+        let problem =
+            Problem::new("subscribe.too_many", "so many forms came from here that this one is not taken");
         return Err(ApiError::retry(StatusCode::TOO_MANY_REQUESTS, problem, 60));
     }
     let purposes = preferences::rules(app).await?.purposes;
@@ -141,14 +142,16 @@ fn checked(purposes: &Purposes, body: &SubscribeBody) -> Result<(String, Vec<Slu
     let email = model::field::parse_email(body.email.trim());
     let email = email.map_err(|problem| problems.push(problem.field("email"))).unwrap_or_default();
     if body.purposes.is_empty() || body.purposes.len() > PURPOSES_MAX {
-        let problem = Problem::new("subscribe.purposes", format!("the form names {} purposes", body.purposes.len()));
+        let problem =
+            Problem::new("subscribe.purposes", format!("the form names {} purposes", body.purposes.len()));
         problems.push(problem.field("purposes").cure(format!("name 1 to {PURPOSES_MAX}")));
     }
     let mut slugs = Vec::new();
     for name in body.purposes.iter().take(PURPOSES_MAX) {
         let known = purposes.find(name).filter(|purpose| {
             purpose.enforcement != Enforcement::None
-                && (purpose.slug.as_str() == name || purpose.topics.iter().any(|topic| topic.slug.as_str() == name))
+                && (purpose.slug.as_str() == name
+                    || purpose.topics.iter().any(|topic| topic.slug.as_str() == name))
         });
         match (known, Slug::purpose(name)) {
             (Some(_), Ok(slug)) if !slugs.contains(&slug) => slugs.push(slug),

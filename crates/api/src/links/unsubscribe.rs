@@ -80,10 +80,8 @@ fn settled_page<S: Storage>(app: &App<S>, look: &Look<'_>, asked: &Asked) -> Opt
         return None;
     }
     let name = asked.rules.purposes.name(purpose, look.lang);
-    let lines = [
-        look.say("unsubscribed").replace("{purpose}", name),
-        look.say("unsubscribed_on_way").to_owned(),
-    ];
+    let lines =
+        [look.say("unsubscribed").replace("{purpose}", name), look.say("unsubscribed_on_way").to_owned()];
     Some(look.sentences(StatusCode::OK, "unsubscribed_title", &lines, Some(&preferences)))
 }
 

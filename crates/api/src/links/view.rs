@@ -30,7 +30,8 @@ pub(super) async fn handle<S: Storage>(
         let Ok(link) = app.links.verify_kind(&token, LinkKind::View) else {
             return Ok(Look::of(&app, &visitor, None).await?.invalid());
         };
-        let gone = async || Ok(Look::of(&app, &visitor, None).await?.text(StatusCode::GONE, "gone_title", "gone"));
+        let gone =
+            async || Ok(Look::of(&app, &visitor, None).await?.text(StatusCode::GONE, "gone_title", "gone"));
         let Some(row) = app.store.find_message(link.message).await? else { return gone().await };
         let Some(contact) = app.store.linked_contact(row.message.contact).await? else { return gone().await };
         let zone = app.store.load_setting(engine::segments::ZONE_SETTING.to_owned()).await?;

@@ -56,11 +56,7 @@ const WORDS: &[(&str, &str, &str)] = &[
         "Si vous n'avez rien demandé, fermez cette page : rien ne vous sera envoyé.",
     ),
     ("confirmed_title", "You are subscribed", "Vous êtes inscrit"),
-    (
-        "confirmed",
-        "Thank you. You will receive “{purpose}”.",
-        "Merci. Vous recevrez « {purpose} ».",
-    ),
+    ("confirmed", "Thank you. You will receive “{purpose}”.", "Merci. Vous recevrez « {purpose} »."),
     ("expired_title", "This link has expired", "Ce lien a expiré"),
     (
         "expired_ask",
@@ -114,7 +110,11 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("forward_send", "Send", "Envoyer"),
     ("forward_sent_title", "It is on its way", "C'est en route"),
     ("forward_sent", "Thank you for telling a friend.", "Merci d'en avoir parlé à un proche."),
-    ("forward_address", "Write an address as in name@example.com.", "Écrivez une adresse comme nom@exemple.fr."),
+    (
+        "forward_address",
+        "Write an address as in name@example.com.",
+        "Écrivez une adresse comme nom@exemple.fr.",
+    ),
     (
         "forward_bad_name",
         "Write a name with letters, blanks, hyphens and apostrophes alone.",

@@ -36,7 +36,8 @@ tips: {name: Tips, double_opt_in: false}
 recalls: {name: {en: Recalls, fr: Rappels}, enforcement: none}
 ";
 
-const SAFARI: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)";
+const SAFARI: &str =
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)";
 
 fn slug(text: &str) -> Slug {
     Slug::purpose(text).unwrap()
@@ -176,8 +177,7 @@ impl Shop {
     }
 
     fn click(&self, url: &str) -> String {
-        let target =
-            Target { message: self.message, push: false, name: "Shop".into(), url: url.to_owned() };
+        let target = Target { message: self.message, push: false, name: "Shop".into(), url: url.to_owned() };
         let url = self.server.app.links.target_url(&target).unwrap();
         url.strip_prefix("https://mail.shop.example").unwrap().to_owned()
     }

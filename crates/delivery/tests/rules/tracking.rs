@@ -44,7 +44,8 @@ async fn mail(world: &World, contact: ContactId, purpose: &str) -> Option<Mail> 
     (send.template, send.purpose) = (slug("rich"), slug(purpose));
     send.transactional = purpose == "transactional";
     message.send = Arc::new(send);
-    message.variables = json!({"name": "Zoé", "item": {"name": "Lamp", "url": "https://shop.example/p/1"}}).to_string();
+    message.variables =
+        json!({"name": "Zoé", "item": {"name": "Lamp", "url": "https://shop.example/p/1"}}).to_string();
     world.store.insert_messages(vec![message]).await.unwrap();
     world.with(world.taker.clone()).await;
     world.taker.0.lock().unwrap().pop()
@@ -64,7 +65,8 @@ fn readable(text: &str) -> String {
     while let Some(at) = rest.find("https://mail.shop.example/") {
         out.push_str(&rest[..at]);
         rest = &rest[at + "https://mail.shop.example/".len()..];
-        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "/-_".contains(c))).unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || "/-_".contains(c))).unwrap_or(rest.len());
         let (path, token) = rest[..end].split_once('/').unwrap();
         match (links.verify_target(token), links.verify(token)) {
             (Ok(Target { name, url, .. }), _) => out.push_str(&format!("<<{path}: {name} → {url}>>")),
@@ -80,7 +82,11 @@ fn readable(text: &str) -> String {
 fn addresses(html: &str) -> Vec<String> {
     let readable = readable(&html.replace("&amp;", "&"));
     let find = |name: &str| -> Vec<String> {
-        readable.split(&format!("{name}=\"")).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+        readable
+            .split(&format!("{name}=\""))
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap().to_owned())
+            .collect()
     };
     find(" href").into_iter().chain(find(" src")).collect()
 }
@@ -118,9 +124,14 @@ async fn what_is_not_to_be_counted_is_left_as_it_is() {
         });
         world.store.import(batch).await.unwrap();
     };
-    for (purpose, opens, clicks) in
-        [("quiet", false, false), ("opens", true, false), ("unnamed", false, false), ("transactional", false, false), ("recalls", false, false), ("care", true, true)]
-    {
+    for (purpose, opens, clicks) in [
+        ("quiet", false, false),
+        ("opens", true, false),
+        ("unnamed", false, false),
+        ("transactional", false, false),
+        ("recalls", false, false),
+        ("care", true, true),
+    ] {
         if !matches!(purpose, "transactional" | "recalls" | "care") {
             patch(purpose).await;
         }

@@ -95,6 +95,7 @@ pub(crate) async fn handle<S: Storage>(
             unsubscribe_url: &nowhere,
             preferences_url: &nowhere,
             view_in_browser_url: &nowhere,
+            forward_url: &nowhere,
         },
         utm: None,
         rewrite: None,

@@ -59,13 +59,20 @@ fn a_link_of_one_kind_is_of_no_use_for_another() {
             for token_of in LinkKind::ALL.into_iter().filter(|other| *other != path_of) {
                 let token = shop.server.app.links.token(&shop.link(token_of, "newsletter"));
                 let path = format!("/{}/{token}", path_of.path());
-                assert_eq!(shop.get(&path).await.status(), StatusCode::NOT_FOUND, "{token_of:?} as {path_of:?}");
+                assert_eq!(
+                    shop.get(&path).await.status(),
+                    StatusCode::NOT_FOUND,
+                    "{token_of:?} as {path_of:?}"
+                );
                 if path_of != LinkKind::View {
                     let answer = shop.form(&path, "action=none").await;
                     assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{token_of:?} as {path_of:?}");
                 }
             }
-            assert_eq!(shop.get(&format!("/{}/{click}", path_of.path())).await.status(), StatusCode::NOT_FOUND);
+            assert_eq!(
+                shop.get(&format!("/{}/{click}", path_of.path())).await.status(),
+                StatusCode::NOT_FOUND
+            );
         }
         for kind in LinkKind::ALL {
             let token = shop.server.app.links.token(&shop.link(kind, "newsletter"));
@@ -80,9 +87,12 @@ fn a_click_link_leads_nowhere_but_where_it_was_signed_for() {
     block_on(async {
         let shop = Shop::new().await;
         let good = shop.click("https://shop.example/a");
-        for more in ["?url=https://evil.example", "?next=//evil.example", "%0d%0aLocation:%20https://evil.example"] {
+        for more in
+            ["?url=https://evil.example", "?next=//evil.example", "%0d%0aLocation:%20https://evil.example"]
+        {
             let answer = shop.get(&format!("{good}{more}")).await;
-            let location = answer.head.headers.get("location").map(|value| value.to_str().unwrap().to_owned());
+            let location =
+                answer.head.headers.get("location").map(|value| value.to_str().unwrap().to_owned());
             if let Some(location) = location {
                 assert_eq!(location, "https://shop.example/a", "{more}");
             }
@@ -96,7 +106,12 @@ fn a_click_link_leads_nowhere_but_where_it_was_signed_for() {
         let answer = shop.get(&format!("/c/{}", URL_SAFE_NO_PAD.encode(other))).await;
         is_page(&answer, StatusCode::NOT_FOUND, "This link does not work");
         let forger = Links::new("https://mail.shop.example", Keys::new([8; 32])).unwrap();
-        let target = Target { message: shop.message, push: false, name: String::new(), url: "https://evil.example/".into() };
+        let target = Target {
+            message: shop.message,
+            push: false,
+            name: String::new(),
+            url: "https://evil.example/".into(),
+        };
         let forged = forger.target_url(&target).unwrap();
         let answer = shop.get(forged.strip_prefix("https://mail.shop.example").unwrap()).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);
@@ -129,7 +144,8 @@ fn a_friends_mail_carries_no_foreign_words_and_opens_no_header() {
             assert!(answer.text().contains("role=\"alert\""), "{form}");
         }
         assert_eq!(shop.messages().await.len(), 1, "nothing was sent");
-        let large = shop.form(&path, &format!("to=x%40y.example&name={}", "a".repeat(api::links::BODY_MAX))).await;
+        let large =
+            shop.form(&path, &format!("to=x%40y.example&name={}", "a".repeat(api::links::BODY_MAX))).await;
         is_page(&large, StatusCode::PAYLOAD_TOO_LARGE, "That was too much");
     });
 }
@@ -157,7 +173,10 @@ fn what_people_and_shops_wrote_is_text_on_every_page() {
         check_page(&shop.get(&shop.path_of(&link)).await);
         // Product names and contact fields in the message's page.
         let html = shop.get(&shop.path(LinkKind::View)).await.text();
-        assert!(html.contains("&lt;script&gt;alert(1)&lt;&#x2f;script&gt;") || html.contains("&lt;script&gt;"), "{html}");
+        assert!(
+            html.contains("&lt;script&gt;alert(1)&lt;&#x2f;script&gt;") || html.contains("&lt;script&gt;"),
+            "{html}"
+        );
         assert!(!html.contains("<script"), "{html}");
     });
 }
@@ -171,12 +190,17 @@ fn a_contact_that_is_no_more_and_one_that_never_was_get_the_same_polite_answer()
         for contact in [ContactId(77), ContactId(i64::MAX), ContactId(-1), ContactId(0)] {
             for kind in [LinkKind::Unsubscribe, LinkKind::Preferences] {
                 let path = of(contact, kind);
-                let (got, posted) = (shop.get(&path).await, shop.form(&path, "List-Unsubscribe=One-Click").await);
+                let (got, posted) =
+                    (shop.get(&path).await, shop.form(&path, "List-Unsubscribe=One-Click").await);
                 is_page(&got, StatusCode::OK, "You are unsubscribed");
                 is_page(&posted, StatusCode::OK, "You are unsubscribed");
                 answers.extend([got.text(), posted.text()]);
             }
-            is_page(&shop.get(&of(contact, LinkKind::Forward)).await, StatusCode::GONE, "This message is no longer here");
+            is_page(
+                &shop.get(&of(contact, LinkKind::Forward)).await,
+                StatusCode::GONE,
+                "This message is no longer here",
+            );
         }
         answers.dedup();
         assert_eq!(answers.len(), 1);

@@ -35,7 +35,10 @@ fn opens_are_recorded_once_and_a_machines_does_not_hide_a_persons() {
         shop.request(Method::HEAD, &path, &[], "").await;
         let opens = of_kind(&shop, kind::EMAIL_OPENED).await;
         assert_eq!(opens.len(), 1);
-        assert_eq!((&opens[0].properties["machine"], &opens[0].properties["why"]), (&json!(true), &json!("apple_privacy")));
+        assert_eq!(
+            (&opens[0].properties["machine"], &opens[0].properties["why"]),
+            (&json!(true), &json!("apple_privacy"))
+        );
         for _ in 0..2 {
             shop.get(&path).await;
         }
@@ -50,7 +53,10 @@ fn opens_are_recorded_once_and_a_machines_does_not_hide_a_persons() {
 fn gmails_proxy_opens_for_a_person_but_not_just_after_delivery() {
     block_on(async {
         let shop = Shop::new().await;
-        let gmail = [("user-agent", "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)")];
+        let gmail = [(
+            "user-agent",
+            "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+        )];
         shop.request(Method::GET, &shop.path(LinkKind::Open), &gmail, "").await;
         let late = of_kind(&shop, kind::EMAIL_OPENED).await.remove(0);
         assert_eq!((late.properties.get("machine"), &late.properties["proxy"]), (None, &json!("gmail")));
@@ -78,7 +84,10 @@ fn a_click_goes_on_and_is_recorded_when_it_is_judged() {
         shop.get(&shop.click(url)).await;
         let clicks = judged(&shop).await;
         assert_eq!(clicks.len(), 1, "the same link twice is one click");
-        assert_eq!((&clicks[0].properties["link"], &clicks[0].properties["url"]), (&json!("Shop"), &json!(url)));
+        assert_eq!(
+            (&clicks[0].properties["link"], &clicks[0].properties["url"]),
+            (&json!("Shop"), &json!(url))
+        );
         assert!(!clicks[0].properties.contains_key("machine"));
     });
 }
@@ -90,7 +99,10 @@ fn scanners_clicks_are_machines() {
         let shop = Shop::new().await;
         let path = shop.click("https://shop.example/a");
         let head = shop.request(Method::HEAD, &path, &[], "").await;
-        assert_eq!((head.status(), head.head.headers["location"].to_str().unwrap()), (StatusCode::FOUND, "https://shop.example/a"));
+        assert_eq!(
+            (head.status(), head.head.headers["location"].to_str().unwrap()),
+            (StatusCode::FOUND, "https://shop.example/a")
+        );
         shop.get(&path).await;
         let clicks = judged(&shop).await;
         assert_eq!(clicks.len(), 1, "a HEAD alone is no click");
@@ -115,7 +127,8 @@ fn links_of_text_messages_are_short_and_counted() {
         let shop = Shop::new().await;
         let message = shop.sent(shop.ann, "newsletter", Channel::Sms).await;
         let code = shop.server.app.links.short_code(message, 0);
-        let link = ShortLink { code: code.clone(), message, link: 0, url: "https://shop.example/cart".into() };
+        let link =
+            ShortLink { code: code.clone(), message, link: 0, url: "https://shop.example/cart".into() };
         shop.server.store.save_short_links(vec![link.clone(), link]).await.unwrap();
         let answer = shop.get(&format!("/s/{code}")).await;
         assert_eq!(answer.head.headers["location"], "https://shop.example/cart");

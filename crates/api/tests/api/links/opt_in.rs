@@ -3,7 +3,11 @@
 use axum::http::{Method, StatusCode};
 use model::{ConsentState::*, Timestamp, event::kind};
 use serde_json::{Value, json};
-use storage::{access::KeyScope, consents::{ASKS_MAX, ConsentStep}, live::LiveStore};
+use storage::{
+    access::KeyScope,
+    consents::{ASKS_MAX, ConsentStep},
+    live::LiveStore,
+};
 use testkit::block_on;
 
 use super::{Shop, is_page};
@@ -38,7 +42,10 @@ fn a_yes_counts_when_it_was_confirmed_by_a_person() {
         assert_eq!(shop.state(bea, "newsletter").await, NotSubscribed);
         let log = shop.log(bea).await;
         let asked: Vec<_> = log.iter().map(|entry| (entry.purpose.as_str(), entry.step)).collect();
-        assert_eq!(asked, [("newsletter", ConsentStep::Asked), ("newsletter/promotions", ConsentStep::Asked)]);
+        assert_eq!(
+            asked,
+            [("newsletter", ConsentStep::Asked), ("newsletter/promotions", ConsentStep::Asked)]
+        );
         let proof: Value = serde_json::from_str(&log[0].proof).unwrap();
         let expected = json!({"place": "footer", "page": "https://shop.example/blog", "text": "Yes, write to me", "lang": "fr"});
         assert_eq!(proof, expected);
@@ -74,7 +81,10 @@ fn an_old_confirmation_does_not_undo_an_unsubscription() {
         subscribe(&shop, &key, "bea@example.test", &["newsletter"]).await;
         let (bea, path) = (shop.find("bea@example.test").await.unwrap(), question(&shop).await);
         shop.form(&path, "action=confirm").await;
-        let link = delivery::links::Link { contact: bea, ..shop.link(delivery::LinkKind::Unsubscribe, "newsletter") };
+        let link = delivery::links::Link {
+            contact: bea,
+            ..shop.link(delivery::LinkKind::Unsubscribe, "newsletter")
+        };
         shop.form(&shop.path_of(&link), "").await;
         assert_eq!(shop.state(bea, "newsletter").await, Unsubscribed);
         let answer = shop.form(&path, "action=confirm").await;
@@ -84,10 +94,17 @@ fn an_old_confirmation_does_not_undo_an_unsubscription() {
         shop.server.clock.forward(Timestamp::DAY);
         subscribe(&shop, &key, "bea@example.test", &["newsletter"]).await;
         let path = question(&shop).await;
-        let link = delivery::links::Link { contact: bea, ..shop.link(delivery::LinkKind::Preferences, "newsletter") };
+        let link = delivery::links::Link {
+            contact: bea,
+            ..shop.link(delivery::LinkKind::Preferences, "newsletter")
+        };
         shop.form(&shop.path_of(&link), "action=none").await;
         shop.form(&path, "action=confirm").await;
-        assert_eq!(shop.state(bea, "newsletter").await, Subscribed, "nothing was taken back: it was unsubscribed already");
+        assert_eq!(
+            shop.state(bea, "newsletter").await,
+            Subscribed,
+            "nothing was taken back: it was unsubscribed already"
+        );
     });
 }
 
@@ -163,20 +180,35 @@ fn what_a_form_gets_wrong_is_named() {
         let long = "x".repeat(api::links::BODY_MAX);
         for (body, status, code) in [
             (json!({"email": "nobody", "purposes": ["newsletter"]}), 422, "email.invalid"),
-            (json!({"email": "a@b.example\r\nBcc: x@y.example", "purposes": ["newsletter"]}), 422, "email.invalid"),
+            (
+                json!({"email": "a@b.example\r\nBcc: x@y.example", "purposes": ["newsletter"]}),
+                422,
+                "email.invalid",
+            ),
             (json!({"email": "a@b.example", "purposes": []}), 422, "subscribe.purposes"),
             (json!({"email": "a@b.example", "purposes": ["newsleter"]}), 422, "purpose.unknown"),
             (json!({"email": "a@b.example", "purposes": ["recalls"]}), 422, "purpose.unknown"),
             (json!({"email": "a@b.example", "purposes": ["newsletter/none"]}), 422, "purpose.unknown"),
-            (json!({"email": "a@b.example", "purposes": ["tips"], "first_name": "a\u{0}b"}), 422, "subscribe.value"),
-            (json!({"email": "a@b.example", "purposes": ["tips"], "form": "f".repeat(201)}), 422, "subscribe.value"),
+            (
+                json!({"email": "a@b.example", "purposes": ["tips"], "first_name": "a\u{0}b"}),
+                422,
+                "subscribe.value",
+            ),
+            (
+                json!({"email": "a@b.example", "purposes": ["tips"], "form": "f".repeat(201)}),
+                422,
+                "subscribe.value",
+            ),
             (json!({"email": "a@b.example", "purposes": ["tips"], "other": 1}), 400, "body.invalid"),
             (json!({"email": "a@b.example", "purposes": ["tips"], "text": long}), 413, "body.invalid"),
         ] {
             let answer = shop.server.post(&key, "/api/v1/subscribe", body.clone()).await;
             assert_eq!((answer.status().as_u16(), answer.code().as_str()), (status, code), "{body}");
         }
-        let none = shop.server.post("", "/api/v1/subscribe", json!({"email": "a@b.example", "purposes": ["tips"]})).await;
+        let none = shop
+            .server
+            .post("", "/api/v1/subscribe", json!({"email": "a@b.example", "purposes": ["tips"]}))
+            .await;
         assert_eq!(none.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(shop.find("a@b.example").await, None);
     });

@@ -1,6 +1,9 @@
 //! Unsubscribe, preferences, view, forward.
 
-use axum::http::{Method, StatusCode};
+use axum::{
+    body::Body,
+    http::{Method, Request, StatusCode},
+};
 use delivery::LinkKind;
 use model::{Channel, ConsentState::*, event::kind};
 use serde_json::json;
@@ -9,6 +12,7 @@ use storage::{
     consents::ConsentStep,
     live::LiveStore,
     outbox::{OutboxStore, Outcome, Recorded, Witness},
+    people::PeopleStore,
     settings::SettingsStore,
 };
 use testkit::block_on;
@@ -21,7 +25,8 @@ fn unsubscribing_asks_first_and_looking_changes_nothing() {
         let shop = Shop::new().await;
         let path = shop.path(LinkKind::Unsubscribe);
         for method in [Method::GET, Method::HEAD, Method::GET] {
-            let answer = shop.request(method.clone(), &path, &[("user-agent", "Barracuda scanner")], "").await;
+            let answer =
+                shop.request(method.clone(), &path, &[("user-agent", "Barracuda scanner")], "").await;
             assert_eq!(answer.status(), StatusCode::OK);
         }
         let answer = shop.get(&path).await;
@@ -144,7 +149,12 @@ fn preferences_show_what_goes_out_and_keep_what_was_said() {
         is_page(&answer, StatusCode::OK, "What you receive");
         assert!(answer.text().contains("role=\"status\""));
         assert_eq!(checked(&answer.text()), ["newsletter", "tips"]);
-        let states = [("newsletter", Subscribed), ("newsletter/promotions", Unsubscribed), ("care", Unsubscribed), ("tips", Subscribed)];
+        let states = [
+            ("newsletter", Subscribed),
+            ("newsletter/promotions", Unsubscribed),
+            ("care", Unsubscribed),
+            ("tips", Subscribed),
+        ];
         for (purpose, state) in states {
             assert_eq!(shop.state(shop.ann, purpose).await, state, "{purpose}");
         }
@@ -170,10 +180,15 @@ fn pages_speak_the_contacts_language_then_the_browsers_and_can_be_switched() {
     block_on(async {
         let shop = Shop::new().await;
         let bea = shop.contact("bea@example.test", "fr-CA").await;
-        let link = |contact| shop.path_of(&delivery::links::Link { contact, ..shop.link(LinkKind::Unsubscribe, "newsletter") });
+        let link = |contact| {
+            shop.path_of(&delivery::links::Link { contact, ..shop.link(LinkKind::Unsubscribe, "newsletter") })
+        };
         let french = shop.get(&link(bea)).await;
         is_page(&french, StatusCode::OK, "Se désinscrire");
-        assert!(french.text().contains("<html lang=\"fr\">") && french.text().contains("Lettre d&#x27;information"));
+        assert!(
+            french.text().contains("<html lang=\"fr\">")
+                && french.text().contains("Lettre d&#x27;information")
+        );
         assert!(french.text().contains("<a href=\"?lang=en\" lang=\"en\" hreflang=\"en\">English</a>"));
         is_page(&shop.get(&format!("{}?lang=en", link(bea))).await, StatusCode::OK, "Unsubscribe");
         let browser = [("accept-language", "fr-FR,fr;q=0.9,en;q=0.5")];
@@ -182,7 +197,11 @@ fn pages_speak_the_contacts_language_then_the_browsers_and_can_be_switched() {
         let answer = shop.request(Method::GET, "/u/nothing", &browser, "").await;
         is_page(&answer, StatusCode::NOT_FOUND, "Ce lien ne fonctionne pas");
         // Done in the chosen language, with the proof in it.
-        is_page(&shop.form(&format!("{}?lang=fr", link(shop.ann)), "").await, StatusCode::OK, "Vous êtes désinscrit");
+        is_page(
+            &shop.form(&format!("{}?lang=fr", link(shop.ann)), "").await,
+            StatusCode::OK,
+            "Vous êtes désinscrit",
+        );
         assert!(shop.log(shop.ann).await.last().unwrap().proof.contains("\"lang\":\"fr\""));
     });
 }
@@ -196,15 +215,22 @@ fn the_style_sheet_and_the_name_are_the_shops() {
         assert!(css.text().contains("--accent: #1f6f5c; --on-accent: #ffffff"), "{}", css.text());
         assert!(!css.text().contains("url("));
         let html = shop.get(&shop.path(LinkKind::Unsubscribe)).await.text();
-        assert!(html.contains("<p class=\"shop\">Lanternwick</p>") && html.contains("href=\"../l/page.css\""));
+        assert!(
+            html.contains("<p class=\"shop\">Lanternwick</p>") && html.contains("href=\"../l/page.css\"")
+        );
         let owner = shop.server.key(KeyScope::Admin).await;
-        let put = shop.server.ask(Method::PUT, &owner, "/api/v1/branding", Some(json!({"name": "<b>X</b>"}))).await;
+        let put =
+            shop.server.ask(Method::PUT, &owner, "/api/v1/branding", Some(json!({"name": "<b>X</b>"}))).await;
         assert_eq!(put.status(), StatusCode::OK);
         let html = shop.get(&shop.path(LinkKind::Unsubscribe)).await;
         check_page(&html);
         assert!(html.text().contains("&lt;b&gt;X"), "{}", html.text());
-        let bad = shop.server.ask(Method::PUT, &owner, "/api/v1/branding", Some(json!({"accent": "#}{x"}))).await;
-        assert_eq!((bad.status(), bad.code().as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "branding.accent"));
+        let bad =
+            shop.server.ask(Method::PUT, &owner, "/api/v1/branding", Some(json!({"accent": "#}{x"}))).await;
+        assert_eq!(
+            (bad.status(), bad.code().as_str()),
+            (StatusCode::UNPROCESSABLE_ENTITY, "branding.accent")
+        );
         let reader = shop.server.key(KeyScope::Read).await;
         let refused = shop.server.ask(Method::PUT, &reader, "/api/v1/branding", Some(json!({}))).await;
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);
@@ -228,7 +254,10 @@ fn a_message_is_shown_as_others_may_see_it_and_in_a_sandbox() {
         let policy = answer.head.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("sandbox allow-popups") && !policy.contains("allow-scripts"), "{policy}");
         assert!(policy.contains("form-action 'none'"));
-        let none = delivery::links::Link { message: model::MessageId([1; 16]), ..shop.link(LinkKind::View, "newsletter") };
+        let none = delivery::links::Link {
+            message: model::MessageId([1; 16]),
+            ..shop.link(LinkKind::View, "newsletter")
+        };
         is_page(&shop.get(&shop.path_of(&none)).await, StatusCode::GONE, "This message is no longer here");
     });
 }
@@ -242,7 +271,11 @@ fn a_friend_gets_one_mail_and_becomes_no_contact() {
         assert_eq!(shop.messages().await.len(), 1, "looking sends nothing");
         let answer = shop.form(&path, "to=Friend%40Example.test&name=Ann+d%27Arc").await;
         is_page(&answer, StatusCode::OK, "It is on its way");
-        is_page(&shop.form(&path, "to=friend%40example.test&name=").await, StatusCode::OK, "It is on its way");
+        is_page(
+            &shop.form(&path, "to=friend%40example.test&name=").await,
+            StatusCode::OK,
+            "It is on its way",
+        );
         let messages = shop.messages().await;
         assert_eq!(messages.len(), 2, "one mail for each address");
         let mail = &messages[1].message;
@@ -251,7 +284,12 @@ fn a_friend_gets_one_mail_and_becomes_no_contact() {
         let variables: serde_json::Value = serde_json::from_str(&mail.variables).unwrap();
         assert_eq!(variables["sender"], "Ann d'Arc");
         assert_eq!(shop.find("friend@example.test").await, None, "no contact is made");
-        let view = variables["view_url"].as_str().unwrap().strip_prefix("https://mail.shop.example").unwrap().to_owned();
+        let view = variables["view_url"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("https://mail.shop.example")
+            .unwrap()
+            .to_owned();
         assert_eq!(shop.get(&view).await.status(), StatusCode::OK);
         for n in 2..=api::links::FRIENDS_MAX {
             let answer = shop.form(&path, &format!("to=f{n}%40example.test")).await;
@@ -267,18 +305,24 @@ fn a_friend_gets_one_mail_and_becomes_no_contact() {
 fn purposes_are_read_and_set_by_owners_alone() {
     block_on(async {
         let shop = Shop::new().await;
-        let (owner, writer) = (shop.server.key(KeyScope::Admin).await, shop.server.key(KeyScope::Write).await);
+        let (owner, writer) =
+            (shop.server.key(KeyScope::Admin).await, shop.server.key(KeyScope::Write).await);
         let known = shop.server.get(&writer, "/api/v1/purposes").await.json();
         assert_eq!(known["purposes"]["newsletter"]["enforcement"], "opt_in");
         assert_eq!(known["purposes"]["newsletter"]["topics"]["promotions"]["name"]["fr"], "Bons plans");
         assert_eq!(known["purposes"]["care"]["double_opt_in"], false);
         let put = |key: &str, purposes: serde_json::Value| {
             let (server, key) = (&shop.server, key.to_owned());
-            async move { server.ask(Method::PUT, &key, "/api/v1/purposes", Some(json!({"purposes": purposes}))).await }
+            async move {
+                server.ask(Method::PUT, &key, "/api/v1/purposes", Some(json!({"purposes": purposes}))).await
+            }
         };
         assert_eq!(put(&writer, json!({})).await.status(), StatusCode::FORBIDDEN);
         let bad = put(&owner, json!({"a": {"enforcement": "sometimes"}})).await;
-        assert_eq!((bad.status(), bad.code().as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "purpose.enforcement"));
+        assert_eq!(
+            (bad.status(), bad.code().as_str()),
+            (StatusCode::UNPROCESSABLE_ENTITY, "purpose.enforcement")
+        );
         assert_eq!(shop.server.get(&writer, "/api/v1/purposes").await.json(), known, "nothing was changed");
         let good = put(&owner, json!({"a": {"name": "A", "track": {"opens": false}}})).await.json();
         assert_eq!(good["purposes"]["a"]["track"], json!({"opens": false, "clicks": true}));
@@ -286,5 +330,41 @@ fn purposes_are_read_and_set_by_owners_alone() {
         let round = shop.server.ask(Method::PUT, &owner, "/api/v1/purposes", Some(good.clone())).await;
         assert_eq!((round.status(), round.json()), (StatusCode::OK, good));
         assert!(shop.server.store.load_setting(policy::PURPOSES_SETTING.into()).await.unwrap().is_some());
+        // Who read it before that must not overwrite it unseen.
+        let stale = Request::builder()
+            .method(Method::PUT)
+            .uri("/api/v1/purposes")
+            .header("authorization", format!("Bearer {owner}"))
+            .header("content-type", "application/json")
+            .header("if-match", "\"something-else\"")
+            .body(Body::from(json!({"purposes": {}}).to_string()))
+            .unwrap();
+        let answer = shop.server.send(stale).await;
+        assert_eq!(
+            (answer.status(), answer.code().as_str()),
+            (StatusCode::PRECONDITION_FAILED, "precondition.failed")
+        );
+    });
+}
+
+#[test]
+fn links_of_a_merged_contact_are_those_of_the_one_it_became() {
+    block_on(async {
+        let shop = Shop::new().await;
+        let bea = shop.contact("bea@example.test", "fr").await;
+        let (unsubscribe, view) = (shop.path(LinkKind::Unsubscribe), shop.path(LinkKind::View));
+        let open = shop.path(LinkKind::Open);
+        shop.server.store.merge_contacts(bea, shop.ann, shop.server.app.now()).await.unwrap();
+        is_page(&shop.get(&unsubscribe).await, StatusCode::OK, "Se désinscrire");
+        assert_eq!(shop.get(&view).await.status(), StatusCode::OK);
+        shop.get(&open).await;
+        assert!(shop.events(bea).await.iter().any(|event| event.kind == kind::EMAIL_OPENED));
+        is_page(
+            &shop.form(&unsubscribe, "List-Unsubscribe=One-Click").await,
+            StatusCode::OK,
+            "Vous êtes désinscrit",
+        );
+        assert_eq!(shop.state(bea, "newsletter").await, Unsubscribed);
+        assert_eq!(shop.log(bea).await.last().unwrap().source, "one_click");
     });
 }
