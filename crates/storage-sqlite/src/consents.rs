@@ -129,21 +129,14 @@ impl ConsentStore for Sqlite {
         self.write(Urgency::Normal, move |tx| settle(tx, clicks)).await
     }
 
-    async fn forward(&self, forward: Forward) -> Result<Forwarded> {
+    async fn tell_friend(&self, forward: Forward) -> Result<Forwarded> {
         self.write(Urgency::Urgent, move |tx| tell(tx, forward)).await
     }
 }
 
 /// The contact that an id stands for now: itself, or the one that it was merged into.
 pub(crate) fn linked(connection: &Connection, contact: ContactId) -> Result<Option<Contact>> {
-    if let Some(found) = contacts::load_one(connection, contact)? {
-        return Ok(Some(found));
-    }
-    let merged: Option<i64> = connection
-        .prepare_cached("SELECT merged_into FROM merged_contacts WHERE contact_id = ?1")
-        .and_then(|mut query| query.query_row([contact.0], |row| row.get(0)).optional())
-        .map_err(driver)?;
-    merged.map_or(Ok(None), |id| contacts::load_one(connection, ContactId(id)))
+    contacts::load_one(connection, crate::people::forwarded(connection, contact)?)
 }
 
 fn log(connection: &Connection, contact: ContactId) -> Result<Vec<ConsentEntry>> {

@@ -284,5 +284,5 @@ pub trait ConsentStore {
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Decides the mail that tells somebody of a message, in one transaction with the count of those who were told.
-    fn forward(&self, forward: Forward) -> impl Future<Output = Result<Forwarded>> + Send;
+    fn tell_friend(&self, forward: Forward) -> impl Future<Output = Result<Forwarded>> + Send;
 }

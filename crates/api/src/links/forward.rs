@@ -94,7 +94,7 @@ pub(super) async fn send<S: Storage>(
         let address = AddressHash::of(Channel::Email, &to);
         let mail = mails::told(&app, &link, (to, &sender), (look.shop(), look.lang)).await?;
         let forward = Forward { message: link.message, address, mail, at: app.now(), most: FRIENDS_MAX };
-        Ok(match app.store.forward(forward).await? {
+        Ok(match app.store.tell_friend(forward).await? {
             Forwarded::Decided => {
                 app.delivery_bell.notify_one();
                 look.text(StatusCode::OK, "forward_sent_title", "forward_sent")

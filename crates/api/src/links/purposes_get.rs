@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 use model::Localized;
 use policy::Purposes;
 use serde::Serialize;
 use storage::Storage;
 use utoipa::ToSchema;
 
-use crate::{ApiResult, App, access::Viewer};
+use crate::{
+    ApiResult, App,
+    access::Viewer,
+    tag::{Known, Tag},
+};
 
 /// A topic.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -91,8 +95,14 @@ impl PurposesBody {
         (status = 403, body = crate::problem::ProblemDetails)
     )
 )]
-pub async fn handle<S: Storage>(State(app): State<App<S>>, _: Viewer) -> ApiResult<Json<PurposesBody>> {
+pub async fn handle<S: Storage>(State(app): State<App<S>>, _: Viewer, known: Known) -> ApiResult<Response> {
+    let body = load(&app).await?;
+    Ok(known.answer(Tag::of(&body), body))
+}
+
+/// What is set now.
+pub(super) async fn load<S: Storage>(app: &App<S>) -> ApiResult<PurposesBody> {
     let setting = app.store.load_setting(policy::PURPOSES_SETTING.to_owned()).await?;
     let purposes = setting.map(|json| Purposes::parse(&json.to_string())).transpose()?.unwrap_or_default();
-    Ok(Json(PurposesBody::of(&purposes)))
+    Ok(PurposesBody::of(&purposes))
 }

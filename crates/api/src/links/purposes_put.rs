@@ -1,14 +1,20 @@
 //! `PUT /api/v1/purposes`: sets why the shop writes, and what it needs for that.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use policy::Purposes;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use storage::Storage;
 use utoipa::ToSchema;
 
-use super::purposes_get::PurposesBody;
-use crate::{ApiResult, App, access::Owner, extract::Body};
+use super::purposes_get::{self, PurposesBody};
+use crate::{
+    ApiResult, App,
+    access::Owner,
+    audit,
+    extract::Body,
+    tag::{Precondition, Tag, Tagged},
+};
 
 /// All purposes by slug; those that are not there are no more. Consents for them stay.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -28,17 +34,23 @@ pub struct NewPurposes {
         (status = 200, body = PurposesBody),
         (status = 401, body = crate::problem::ProblemDetails),
         (status = 403, body = crate::problem::ProblemDetails),
+        (status = 412, body = crate::problem::ProblemDetails),
         (status = 422, body = crate::problem::ProblemDetails)
     )
 )]
 pub async fn handle<S: Storage>(
     State(app): State<App<S>>,
-    _: Owner,
+    Owner(by): Owner,
+    condition: Precondition,
     Body(body): Body<NewPurposes>,
-) -> ApiResult<Json<PurposesBody>> {
+) -> ApiResult<Tagged<PurposesBody>> {
+    condition.check(Some(&Tag::of(&purposes_get::load(&app).await?)))?;
     let setting = Value::Object(body.purposes);
     let purposes = Purposes::parse(&setting.to_string())?;
     app.store.save_setting(policy::PURPOSES_SETTING.to_owned(), setting).await?;
+    let slugs: Vec<&str> = purposes.0.iter().map(|purpose| purpose.slug.as_str()).collect();
+    audit::note(&app, &by, "purposes.set", "setting:purposes", json!({ "purposes": slugs })).await?;
     app.engine_bell.notify_one();
-    Ok(Json(PurposesBody::of(&purposes)))
+    let body = PurposesBody::of(&purposes);
+    Ok(Tagged(Tag::of(&body), body))
 }

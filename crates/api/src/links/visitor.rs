@@ -1,16 +1,16 @@
 //! Who asks for a page: language, client, program.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::convert::Infallible;
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts},
+    extract::FromRequestParts,
     http::{HeaderMap, Method, header, request::Parts},
 };
 use delivery::machine::Asker;
 use model::Lang;
 use storage::Storage;
 
-use crate::App;
+use crate::{App, access::client};
 
 /// What a request says of whoever sends it.
 #[derive(Clone, Debug, Default)]
@@ -43,13 +43,13 @@ impl<S: Storage> FromRequestParts<App<S>> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &App<S>) -> Result<Self, Infallible> {
         let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let peer = peer.map(|ConnectInfo(peer)| peer.ip().to_canonical().to_string());
+        let trusted = &app.config.access.trusted_proxies;
+        let client = client::address(&parts.extensions, &parts.headers, trusted);
         let ahead = ["sec-purpose", "purpose", "x-moz"].iter().any(|name| text(name).contains("prefetch"));
         Ok(Self {
             chosen: parts.uri.query().and_then(chosen),
             accepts: accepted(&parts.headers),
-            client: peer.map(|peer| app.links.pseudonym(&peer)).unwrap_or_default(),
+            client: client.map(|client| app.links.pseudonym(&client.to_string())).unwrap_or_default(),
             agent: text(header::USER_AGENT.as_str()).to_owned(),
             head: parts.method == Method::HEAD,
             ahead,

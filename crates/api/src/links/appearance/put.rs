@@ -6,6 +6,7 @@ use storage::Storage;
 use crate::{
     ApiResult, App,
     access::Owner,
+    audit,
     extract::Body,
     links::branding::{Branding, SETTING},
 };
@@ -25,10 +26,12 @@ use crate::{
 )]
 pub async fn handle<S: Storage>(
     State(app): State<App<S>>,
-    _: Owner,
+    Owner(by): Owner,
     Body(branding): Body<Branding>,
 ) -> ApiResult<Json<Branding>> {
     branding.check()?;
     app.store.save_setting(SETTING.to_owned(), serde_json::json!(branding)).await?;
+    audit::note(&app, &by, "branding.set", "setting:branding", serde_json::json!({"name": branding.name}))
+        .await?;
     Ok(Json(branding))
 }

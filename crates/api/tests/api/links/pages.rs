@@ -1,6 +1,9 @@
 //! Unsubscribe, preferences, view, forward.
 
-use axum::http::{Method, StatusCode};
+use axum::{
+    body::Body,
+    http::{Method, Request, StatusCode},
+};
 use delivery::LinkKind;
 use model::{Channel, ConsentState::*, event::kind};
 use serde_json::json;
@@ -9,6 +12,7 @@ use storage::{
     consents::ConsentStep,
     live::LiveStore,
     outbox::{OutboxStore, Outcome, Recorded, Witness},
+    people::PeopleStore,
     settings::SettingsStore,
 };
 use testkit::block_on;
@@ -326,5 +330,41 @@ fn purposes_are_read_and_set_by_owners_alone() {
         let round = shop.server.ask(Method::PUT, &owner, "/api/v1/purposes", Some(good.clone())).await;
         assert_eq!((round.status(), round.json()), (StatusCode::OK, good));
         assert!(shop.server.store.load_setting(policy::PURPOSES_SETTING.into()).await.unwrap().is_some());
+        // Who read it before that must not overwrite it unseen.
+        let stale = Request::builder()
+            .method(Method::PUT)
+            .uri("/api/v1/purposes")
+            .header("authorization", format!("Bearer {owner}"))
+            .header("content-type", "application/json")
+            .header("if-match", "\"something-else\"")
+            .body(Body::from(json!({"purposes": {}}).to_string()))
+            .unwrap();
+        let answer = shop.server.send(stale).await;
+        assert_eq!(
+            (answer.status(), answer.code().as_str()),
+            (StatusCode::PRECONDITION_FAILED, "precondition.failed")
+        );
+    });
+}
+
+#[test]
+fn links_of_a_merged_contact_are_those_of_the_one_it_became() {
+    block_on(async {
+        let shop = Shop::new().await;
+        let bea = shop.contact("bea@example.test", "fr").await;
+        let (unsubscribe, view) = (shop.path(LinkKind::Unsubscribe), shop.path(LinkKind::View));
+        let open = shop.path(LinkKind::Open);
+        shop.server.store.merge_contacts(bea, shop.ann, shop.server.app.now()).await.unwrap();
+        is_page(&shop.get(&unsubscribe).await, StatusCode::OK, "Se désinscrire");
+        assert_eq!(shop.get(&view).await.status(), StatusCode::OK);
+        shop.get(&open).await;
+        assert!(shop.events(bea).await.iter().any(|event| event.kind == kind::EMAIL_OPENED));
+        is_page(
+            &shop.form(&unsubscribe, "List-Unsubscribe=One-Click").await,
+            StatusCode::OK,
+            "Vous êtes désinscrit",
+        );
+        assert_eq!(shop.state(bea, "newsletter").await, Unsubscribed);
+        assert_eq!(shop.log(bea).await.last().unwrap().source, "one_click");
     });
 }
