@@ -16,10 +16,7 @@ use axum::{Json, http::StatusCode};
 use delivery::{fetch::Fetcher, post::providers::Heard};
 use model::Problem;
 use serde::Serialize;
-use storage::{
-    Storage,
-    post::{PostStore, Reported},
-};
+use storage::{Storage, post::Reported};
 use tokio::sync::Notify;
 use utoipa::ToSchema;
 

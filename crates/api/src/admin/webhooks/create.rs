@@ -3,10 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use storage::{
-    Storage,
-    hooks::{HookPlan, HookStore},
-};
+use storage::{Storage, hooks::HookPlan};
 use utoipa::ToSchema;
 
 use super::{NewWebhook, answer, check, told};

@@ -5,7 +5,7 @@ use model::{Problem, Timestamp, Zone};
 use serde::Deserialize;
 use storage::{
     Storage,
-    hooks::{DeliveryFilter, DeliveryState, HookStore},
+    hooks::{DeliveryFilter, DeliveryState},
 };
 use utoipa::IntoParams;
 

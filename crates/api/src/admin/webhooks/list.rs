@@ -1,7 +1,7 @@
 //! `GET /api/v1/webhooks`: all of them.
 
 use axum::{Json, extract::State};
-use storage::{Storage, hooks::HookStore};
+use storage::Storage;
 
 use super::Webhook;
 use crate::{ApiResult, App, access::Viewer};

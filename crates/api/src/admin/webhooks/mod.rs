@@ -15,7 +15,7 @@ use model::{Event, Problem, Problems, event::kind, text};
 use serde::Serialize;
 use storage::{
     Storage,
-    hooks::{Hook, HookDelivery, HookPlan, HookStore},
+    hooks::{Hook, HookDelivery, HookPlan},
 };
 use utoipa::ToSchema;
 

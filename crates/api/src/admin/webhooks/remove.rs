@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode};
 use serde_json::json;
-use storage::{Storage, hooks::HookStore};
+use storage::Storage;
 
 use crate::{ApiError, ApiResult, App, access::Owner, audit, extract::Named, problem::ProblemDetails};
 

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use model::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use storage::{Storage, hooks::HookStore};
+use storage::Storage;
 use utoipa::ToSchema;
 
 use super::{deliveries::Which, find};

@@ -1,10 +1,7 @@
 //! `POST /api/v1/webhooks/{id}/deliveries/{delivery}/replay`: tells one again.
 
 use axum::{Json, extract::State};
-use storage::{
-    Storage,
-    hooks::{DeliveryFilter, HookStore},
-};
+use storage::{Storage, hooks::DeliveryFilter};
 
 use super::{find, replay::Replayed};
 use crate::{ApiError, ApiResult, App, access::Editor, extract::Named, problem::ProblemDetails};

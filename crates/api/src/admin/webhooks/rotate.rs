@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde_json::json;
-use storage::{Storage, hooks::HookStore};
+use storage::Storage;
 
 use super::{NewWebhook, answer, find};
 use crate::{ApiError, ApiResult, App, access::Owner, audit, extract::Named, problem::ProblemDetails};

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
-use storage::{Storage, hooks::HookStore};
+use storage::Storage;
 use utoipa::ToSchema;
 
 use super::find;
