@@ -240,23 +240,11 @@ impl Fetcher {
     /// # Errors
     /// `fetch.tls` when an authority cannot be read.
     pub fn new(authorities: Option<&[u8]>) -> Result<Self, Problem> {
-        let bad = |error: &dyn std::fmt::Display| Problem::new("fetch.tls", error.to_string());
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        for certificate in authorities.map(CertificateDer::pem_slice_iter).into_iter().flatten() {
-            let certificate = certificate.map_err(|error| bad(&error))?;
-            roots.add(certificate).map_err(|error| bad(&error))?;
-        }
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| bad(&error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         Ok(Self {
             resolver: Arc::new(SystemResolver),
             allow_private: false,
             time_max: TIME_MAX,
-            tls: Arc::new(tls),
+            tls: client_tls(authorities)?,
         })
     }
 
@@ -322,6 +310,26 @@ impl Fetcher {
     }
 }
 
+/// What checks servers' certificates: by the authorities of browsers, and those of a PEM text beside them.
+///
+/// # Errors
+/// `fetch.tls` when an authority cannot be read.
+pub(crate) fn client_tls(authorities: Option<&[u8]>) -> Result<Arc<ClientConfig>, Problem> {
+    let bad = |error: &dyn std::fmt::Display| Problem::new("fetch.tls", error.to_string());
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in authorities.map(CertificateDer::pem_slice_iter).into_iter().flatten() {
+        let certificate = certificate.map_err(|error| bad(&error))?;
+        roots.add(certificate).map_err(|error| bad(&error))?;
+    }
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| bad(&error))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(tls))
+}
+
 async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     request: &[u8],
@@ -365,7 +373,11 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
         let size = std::str::from_utf8(&body[..end]).unwrap_or_default();
         let size = size.split(';').next().unwrap_or_default().trim();
         let Ok(size) = usize::from_str_radix(size, 16) else { break };
-        let Some(chunk) = (size > 0).then(|| body.get(end + 2..end + 2 + size)).flatten() else { break };
+        let Some(chunk) =
+            (1..=body.len()).contains(&size).then(|| body.get(end + 2..end + 2 + size)).flatten()
+        else {
+            break;
+        };
         whole.extend_from_slice(chunk);
         body = body.get(end + 2 + size + 2..).unwrap_or_default();
     }

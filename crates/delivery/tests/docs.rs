@@ -1,4 +1,4 @@
-//! Every fragment of docs/sending.md is what the program reads.
+//! Every fragment of docs/sending.md and docs/bounces.md is what the program reads.
 
 use std::sync::Arc;
 
@@ -37,4 +37,13 @@ fn every_fragment_is_understood() {
         }
     }
     assert_eq!(seen, (2, 1, 1, 1));
+}
+
+#[test]
+fn the_setting_of_bounces_is_the_default_as_it_is_written() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/bounces.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let setting = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let rules = storage::post::BounceRules::parse(setting).unwrap_or_else(|p| panic!("{p:?}"));
+    assert_eq!(rules, storage::post::BounceRules::default());
 }

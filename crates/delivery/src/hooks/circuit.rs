@@ -52,6 +52,10 @@ pub fn after(health: HookHealth, success: bool, now: Timestamp, dice: &mut Dice)
     if success {
         return HookHealth { disabled_at: health.disabled_at, ..HookHealth::default() };
     }
+    // A call that began before the circuit opened says nothing new.
+    if health.open_until.is_some_and(|until| now < until) {
+        return health;
+    }
     let failures = health.failures.saturating_add(1);
     let since = health.failing_since.unwrap_or(now);
     let open_until = (failures >= OPEN_AFTER).then(|| {
@@ -96,6 +100,7 @@ mod tests {
         health = after(health, false, now, &mut dice);
         let Allowed::None(Some(until)) = allowed(&health, now) else { panic!("{health:?}") };
         assert!((24..=36).contains(&(until.0 / Timestamp::SECOND)), "{until:?}");
+        assert_eq!(after(health, false, now, &mut dice), health, "a call that was on its way");
         assert_eq!(allowed(&health, until), Allowed::Probe);
         let well = after(health, true, until, &mut dice);
         assert_eq!((well, allowed(&well, until)), (HookHealth::default(), Allowed::All));

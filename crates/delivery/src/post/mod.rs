@@ -8,6 +8,7 @@
 mod arf;
 mod dsn;
 mod free;
+pub mod imap;
 pub mod listener;
 pub mod providers;
 pub mod status;
@@ -24,6 +25,9 @@ use crate::links::Links;
 
 /// Largest mail that is read, in bytes: bounces may return the whole mail.
 pub const MAIL_MAX: usize = 1024 * 1024;
+
+/// So much of a mail is looked through for addresses, in bytes.
+const HEAD_MAX: usize = 64 * 1024;
 
 /// What a mail says of one of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +76,8 @@ pub fn read(mail: &[u8], recipients: &[String], links: &Links) -> Reading {
         .iter()
         .find_map(|to| token::of_address(links, to))
         .or_else(|| token::find(links, mail))
+        // A mailbox keeps the envelope's recipient in a header.
+        .or_else(|| token::in_addresses(links, &mail[..mail.len().min(HEAD_MAX)]))
         .or_else(|| in_parts(&parsed, links));
     match message {
         Some(message) => Reading::Report { message, source, notice },

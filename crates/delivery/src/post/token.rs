@@ -92,6 +92,18 @@ pub fn find(links: &Links, text: &[u8]) -> Option<MessageId> {
     None
 }
 
+/// The message of the first address in a text that we made.
+#[must_use]
+pub fn in_addresses(links: &Links, text: &[u8]) -> Option<MessageId> {
+    let places = text.iter().enumerate().filter(|(_, byte)| **byte == b'@').map(|(place, _)| place);
+    let tokens =
+        places.filter_map(|place| std::str::from_utf8(text.get(place.checked_sub(LEN)?..place)?).ok());
+    tokens
+        .filter(|token| token.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .take(TRIES_MAX)
+        .find_map(|token| verify(links, token))
+}
+
 /// So many tokens of one mail are tried.
 const TRIES_MAX: usize = 100;
 
@@ -146,6 +158,13 @@ mod tests {
         ] {
             assert_eq!(find(&links(1), text.as_bytes()), Some(id), "{text}");
         }
+        let to = format!(
+            "Delivered-To: <other@shop.example>\r\nTo: <{}>\r\n",
+            return_path(&links(1), id, "b@shop.example")
+        );
+        assert_eq!(in_addresses(&links(1), to.as_bytes()), Some(id));
+        assert_eq!(in_addresses(&links(2), to.as_bytes()), None);
+        assert_eq!(in_addresses(&links(1), b"@@a@\xff@"), None);
         assert_eq!(find(&links(1), format!("token {token}").as_bytes()), None);
         assert_eq!(find(&links(1), b"X-Relance-Message"), None);
     }

@@ -4,6 +4,7 @@ mod calls;
 mod dkim;
 mod domains;
 mod door;
+mod imap;
 mod reports;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,6 @@
 //! `relance deliver` as a user runs it, and as a machine breaks it.
 
+mod dkim;
 mod outbox;
 mod real_smtp;
 #[path = "../../../delivery/tests/support/mod.rs"]

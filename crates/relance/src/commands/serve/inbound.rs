@@ -1,13 +1,16 @@
 //! What comes back, and what is told to others, inside the server: the door for bounces, the keys of mail services, the
 //! worker that tells webhooks.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use api::App;
 use delivery::{
     Webhooks,
     hooks::HookWorker,
-    post::listener::{self, Door, Limits},
+    post::{
+        imap::Imap,
+        listener::{self, Door, Limits},
+    },
 };
 use storage::settings::SettingsStore;
 use storage_sqlite::Sqlite;
@@ -25,6 +28,12 @@ pub struct Inbound {
     /// An address beside the return path that --bounce-listen takes mail for, as that of a feedback loop
     #[arg(long, env = "RELANCE_BOUNCE_ADDRESS", value_name = "ADDRESS")]
     bounce_address: Vec<String>,
+    /// Read bounces and complaints from a mailbox too: imaps://USER:PASSWORD@HOST/MAILBOX
+    #[arg(long, env = "RELANCE_BOUNCE_IMAP", hide_env_values = true, value_name = "URL")]
+    bounce_imap: Option<String>,
+    /// How often the mailbox of --bounce-imap is looked at
+    #[arg(long, default_value = "PT1M", value_name = "PERIOD")]
+    bounce_imap_every: String,
     /// A topic of Amazon SNS that may call /inbound/ses
     #[arg(long, env = "RELANCE_SES_TOPIC", value_name = "ARN")]
     ses_topic: Vec<String>,
@@ -55,6 +64,14 @@ impl Inbound {
         };
         config.check().map_err(|problem| problem.field("--sendgrid-key"))?;
         Ok(config)
+    }
+
+    /// The mailbox of bounces and how often to look at it, when there is to be one.
+    pub fn mailbox(&self) -> Result<Option<(Imap, Duration)>, Failure> {
+        let Some(url) = &self.bounce_imap else { return Ok(None) };
+        let imap = Imap::parse(url, None).map_err(|problem| problem.field("--bounce-imap"))?;
+        let every = super::period(&self.bounce_imap_every, "--bounce-imap-every")?;
+        Ok(Some((imap, every.max(Duration::from_secs(5)))))
     }
 
     /// The door for bounces, when there is to be one.
@@ -105,6 +122,25 @@ impl Inbound {
     }
 }
 
+/// Looks at the mailbox of bounces until the server stops.
+pub async fn poll(app: App<Sqlite>, store: Sqlite, (imap, every): (Imap, Duration), stop: Stop) {
+    loop {
+        match imap.poll(&store, &app.links, &*app.clock).await {
+            Ok(polled) if polled.recorded > 0 => {
+                tracing::info!(read = polled.read, recorded = polled.recorded, "bounces were read");
+                app.engine_bell.notify_one();
+                app.inbound.hook_bell.notify_one();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(mailbox = ?imap, error, "the mailbox of bounces cannot be read"),
+        }
+        tokio::select! {
+            () = stop.told() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+    }
+}
+
 /// Tells webhooks until the server stops.
 pub async fn tell(app: App<Sqlite>, store: Sqlite, stop: Stop) {
     let setting = match store.load_setting(delivery::webhook::SETTING.to_owned()).await {
@@ -136,7 +172,7 @@ pub async fn tell(app: App<Sqlite>, store: Sqlite, stop: Stop) {
         tracing::error!(%error, "webhooks are not told for a while");
         tokio::select! {
             () = stop.told() => break,
-            () = tokio::time::sleep(std::time::Duration::from_secs(10)) => {}
+            () = tokio::time::sleep(Duration::from_secs(10)) => {}
         }
     }
     listening.abort();

@@ -162,6 +162,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
         config: args.config(public_url.clone(), sender)?,
     });
     let door = args.inbound.door().await?;
+    let mailbox = args.inbound.mailbox()?;
     let ops = match args.ops_listen {
         Some(address) => Some(bind(address, "--ops-listen").await?),
         None => None,
@@ -173,6 +174,9 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
         tracing::info!(bounce_listen = %listener.local_addr()?, "bounces are taken");
         let return_path = args.post.return_path();
         work.push(tokio::spawn(args.inbound.take(listener, &app, &store, return_path, &stop)));
+    }
+    if let Some(mailbox) = mailbox.filter(|_| !args.no_work) {
+        work.push(tokio::spawn(inbound::poll(app.clone(), store.clone(), mailbox, stop.clone())));
     }
     if engine_lock.is_some() {
         work.push(tokio::spawn(inbound::tell(app.clone(), store.clone(), stop.clone())));
