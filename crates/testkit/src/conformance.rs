@@ -4,6 +4,7 @@
 mod base;
 mod carts;
 mod coupons;
+mod desk;
 mod journeys;
 mod live;
 mod live_imports;
@@ -15,6 +16,7 @@ mod rules;
 pub use base::*;
 pub use carts::*;
 pub use coupons::*;
+pub use desk::*;
 pub use journeys::*;
 pub use live::*;
 pub use live_imports::*;
@@ -105,6 +107,10 @@ macro_rules! conformance {
             orders_are_updated
             products_are_filled_where_they_have_gaps
             refused_messages_are_kept_within_bounds
+            jobs_come_to_their_end_once
+            jobs_are_taken_up_again
+            requests_are_begun_once
+            drafts_are_fenced
         );
     };
     (@each $make:expr; $($name:ident)*) => {

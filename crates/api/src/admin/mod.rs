@@ -14,6 +14,7 @@ pub mod products;
 pub mod recommendations;
 pub mod rfm;
 pub mod segments;
+pub mod settings;
 pub mod suppressions;
 pub mod templates;
 pub mod webhooks;
@@ -110,5 +111,6 @@ pub fn section<S: Storage>() -> Section<S> {
         .with(messages::section())
         .with(suppressions::section())
         .with(jobs::section())
+        .with(settings::section())
         .with(webhooks::section())
 }

@@ -6,6 +6,7 @@ mod live;
 mod messages;
 mod once;
 mod rehearsal;
+mod settings;
 mod suppressions;
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
