@@ -34,7 +34,7 @@ links:
   - {from: staff, to: call}
 "
         .into();
-        folder["fields"] = "fields:\n  - {field: greeted, type: integer}\n".into();
+        folder["fields"] = "fields:\n  greeted: {name: Greeted, type: integer}\n".into();
         let answer =
             desk.post("/api/v1/journeys/hello/test", json!({"contact": "a", "folder": folder})).await;
         let body = answer.json();
