@@ -5,6 +5,7 @@ mod access;
 mod base;
 mod carts;
 mod coupons;
+mod desk;
 mod journeys;
 mod live;
 mod live_imports;
@@ -17,6 +18,7 @@ pub use access::*;
 pub use base::*;
 pub use carts::*;
 pub use coupons::*;
+pub use desk::*;
 pub use journeys::*;
 pub use live::*;
 pub use live_imports::*;
@@ -113,6 +115,10 @@ macro_rules! conformance {
             access_codes_are_used_up
             access_mails_are_claimed_by_one
             access_keys_and_entries
+            jobs_come_to_their_end_once
+            jobs_are_taken_up_again
+            requests_are_begun_once
+            drafts_are_fenced
         );
     };
     (@each $make:expr; $($name:ident)*) => {

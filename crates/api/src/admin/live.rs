@@ -1,6 +1,6 @@
 //! `GET /api/v1/live`: what happens now, as server-sent events.
 
-use std::convert::Infallible;
+use std::{collections::HashMap, convert::Infallible, time::Duration};
 
 use axum::{
     extract::State,
@@ -14,10 +14,62 @@ use futures_util::stream;
 use model::Problem;
 use serde::Deserialize;
 use serde_json::json;
-use storage::Storage;
-use tokio::sync::broadcast::error::RecvError;
+use storage::{Storage, browse::RunCount};
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::{ApiError, ApiResult, App, access::Viewer, extract::Asked};
+
+/// Counts of journeys are told this often at most.
+const COUNTS_EVERY: Duration = Duration::from_secs(1);
+
+/// Tells how many entered journeys at work and are inside, as the engine works and while somebody listens; until `stop` is
+/// ready. Counts that did not change are not told again.
+pub async fn tell_counts<S: Storage>(app: App<S>, stop: impl Future<Output = ()>) {
+    let mut news = app.news.listen();
+    let mut told: HashMap<i64, RunCount> = HashMap::new();
+    tokio::pin!(stop);
+    loop {
+        let heard = tokio::select! {
+            () = &mut stop => return,
+            heard = news.recv() => heard,
+        };
+        let worked = match heard {
+            Ok(piece) => piece.topic == "worked",
+            Err(RecvError::Lagged(_)) => true,
+            Err(RecvError::Closed) => return,
+        };
+        let nobody = app.desk.listeners.available_permits() == app.config.desk.listeners_max;
+        if !worked || nobody {
+            continue;
+        }
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(COUNTS_EVERY) => {}
+        }
+        // All that was heard meanwhile is in what is told now.
+        while matches!(news.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+        if let Err(error) = tell_changed(&app, &mut told).await {
+            tracing::warn!(%error, "counts of journeys cannot be told");
+        }
+    }
+}
+
+async fn tell_changed<S: Storage>(app: &App<S>, told: &mut HashMap<i64, RunCount>) -> storage::Result<()> {
+    let lives = app.store.load_lives(false).await?;
+    for count in app.store.count_runs(lives.iter().map(|life| life.run).collect()).await? {
+        if told.insert(count.run, count) == Some(count) {
+            continue;
+        }
+        let Some(life) = lives.iter().find(|life| life.run == count.run) else { continue };
+        let data = json!({
+            "journey": life.journey.as_str(), "run": life.run, "version": life.version, "life": life.life.word(),
+            "entered": count.entered, "inside": count.inside,
+        });
+        app.news.tell("journey", data);
+    }
+    told.retain(|run, _| lives.iter().any(|life| life.run == *run));
+    Ok(())
+}
 
 /// What to listen for.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]

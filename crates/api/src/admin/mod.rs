@@ -14,6 +14,7 @@ pub mod products;
 pub mod recommendations;
 pub mod rfm;
 pub mod segments;
+pub mod settings;
 pub mod suppressions;
 pub mod templates;
 pub mod webhooks;
@@ -28,6 +29,8 @@ use std::{
 use storage::{Storage, jobs::JobProgress};
 use tokio::sync::{Notify, Semaphore};
 
+pub use live::tell_counts;
+
 use crate::{operations, section::Section};
 
 /// What the admin API is told at the start.
@@ -37,6 +40,8 @@ pub struct Config {
     pub folder: PathBuf,
     /// Largest file that is taken for an import, in bytes.
     pub upload_max: u64,
+    /// A file arrives within so long, or is given up.
+    pub upload_timeout: Duration,
     /// Jobs that are worked on at the same time.
     pub jobs_at_once: usize,
     /// Most listeners of `/api/v1/live` at the same time.
@@ -50,6 +55,7 @@ impl Default for Config {
         Self {
             folder: PathBuf::from("relance-files"),
             upload_max: 1024 * 1024 * 1024,
+            upload_timeout: Duration::from_secs(3_600),
             jobs_at_once: 1,
             listeners_max: 100,
             heartbeat: Duration::from_secs(15),
@@ -105,5 +111,6 @@ pub fn section<S: Storage>() -> Section<S> {
         .with(messages::section())
         .with(suppressions::section())
         .with(jobs::section())
+        .with(settings::section())
         .with(webhooks::section())
 }

@@ -4,15 +4,15 @@ use std::any::Any;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
-    middleware::from_fn_with_state,
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use model::Problem;
 use storage::Storage;
 use tower::util::option_layer;
-use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer};
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 
 use super::log;
 use crate::{ApiError, App};
@@ -25,7 +25,7 @@ pub(crate) fn layers<S: Storage>(router: Router<App<S>>, app: &App<S>) -> Router
         .fallback(missing)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(limits.body_max))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, limits.request_timeout))
+        .layer(from_fn_with_state(app.clone(), in_time::<S>))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
         .layer(header(header::X_FRAME_OPTIONS, "DENY"))
@@ -49,6 +49,21 @@ fn strict_transport(public_url: &str) -> Option<SetResponseHeaderLayer<HeaderVal
     public_url
         .starts_with("https://")
         .then(|| SetResponseHeaderLayer::if_not_present(header::STRICT_TRANSPORT_SECURITY, value))
+}
+
+/// Gives a request up that takes too long. Files may take their time to arrive.
+async fn in_time<S: Storage>(State(app): State<App<S>>, request: Request, next: Next) -> Response {
+    let limit = if request.uri().path() == crate::admin::jobs::UPLOADS {
+        app.config.desk.upload_timeout
+    } else {
+        app.config.ops.request_timeout
+    };
+    let late = || {
+        let problem = Problem::new("request.timeout", "the request was not answered in time")
+            .cure("ask for less at once; what takes long is done as a job");
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, problem).into_response()
+    };
+    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| late())
 }
 
 async fn missing(method: Method, uri: Uri) -> ApiError {

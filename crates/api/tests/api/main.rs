@@ -2,6 +2,7 @@
 
 mod access;
 mod data;
+mod desk;
 mod hooks;
 mod inbound;
 mod links;

@@ -47,3 +47,16 @@ fn what_does_not_exist_is_a_problem_and_every_answer_has_its_headers() {
         assert!(key.starts_with("rlk_"));
     });
 }
+
+#[test]
+fn the_document_in_the_repository_is_the_one_that_is_served() {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+    let kept: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(kept).unwrap()).unwrap();
+    let served = serde_json::to_value(api::openapi::<testkit::Sqlite>()).unwrap();
+    // Path by path: a difference in one is told without printing all of them.
+    let paths = |document: &serde_json::Value| document["paths"].as_object().unwrap().clone();
+    for (path, item) in paths(&served) {
+        assert!(kept["paths"].get(&path) == Some(&item), "{path} differs: relance openapi > docs/openapi.json");
+    }
+    assert!(kept == served, "relance openapi > docs/openapi.json");
+}

@@ -100,6 +100,7 @@ impl Server {
             config.public_url = "https://mail.shop.example".into();
         }
         let store = testkit::store();
+        config.desk.folder = store.folder().join("files");
         let clock = Arc::new(TestClock(Mutex::new(testkit::at(NOW))));
         let parts = Parts {
             store: store.db.clone(),
@@ -134,6 +135,30 @@ impl Server {
 
     pub async fn post(&self, key: &str, path: &str, body: Value) -> Answer {
         self.ask(Method::POST, key, path, Some(body)).await
+    }
+
+    /// With headers.
+    pub async fn ask_with(
+        &self,
+        method: Method,
+        key: &str,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = match body {
+            None => Body::empty(),
+            Some(json) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(json.to_string())
+            }
+        };
+        self.send(request.body(body).unwrap()).await
     }
 
     /// With a key, or without one when it is empty.

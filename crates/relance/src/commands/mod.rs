@@ -11,6 +11,7 @@ mod doctor;
 mod import;
 mod journey;
 mod key;
+mod openapi;
 mod recommend;
 mod reference;
 mod rfm;
@@ -65,6 +66,8 @@ pub enum Command {
     Dkim(dkim::Args),
     /// Find common mistakes
     Doctor(doctor::Args),
+    /// Print the OpenAPI document of the server, as docs/openapi.json keeps it
+    Openapi,
     /// Print docs/configuration.md: all options of the server
     #[command(hide = true)]
     Reference,
@@ -96,6 +99,7 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::Restore(args) => backup::restore(&args, common),
         Command::Dkim(args) => dkim::run(&args, common),
         Command::Doctor(args) => doctor::run(&args, common).await,
+        Command::Openapi => openapi::run(),
         Command::Reference => reference::run(),
         Command::Bench(args) => bench::run(&args, common).await,
     }

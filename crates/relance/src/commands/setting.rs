@@ -5,17 +5,15 @@ use std::{
     io::{self, Read},
     path::PathBuf,
     process::ExitCode,
-    sync::Arc,
 };
 
+use api::admin::settings::known::{SETTINGS, find};
 use clap::Subcommand;
-use connect::segment_http::Rules;
-use engine::{live::book, live::nightly, people, segments::ZONE_SETTING};
-use model::{Problem, Problems, Zone, doc};
-use serde_json::Value;
-use storage::settings::{SettingsStore, key};
+use engine::live::book;
+use model::Problem;
+use storage::settings::SettingsStore;
 
-use crate::context::{Common, Failure, SystemClock};
+use crate::context::{Common, Failure};
 
 /// Options of `relance setting`.
 #[derive(clap::Args)]
@@ -45,103 +43,6 @@ enum What {
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
-}
-
-/// A setting that can be set.
-struct Setting {
-    name: &'static str,
-    about: &'static str,
-    check: fn(&doc::Node, &str) -> Result<(), Problems>,
-}
-
-const SETTINGS: &[Setting] = &[
-    Setting { name: key::CURRENCY, about: "the workspace's currency, as in EUR", check: currency },
-    Setting {
-        name: nightly::SETTING,
-        about: "minutes after midnight, UTC, at which the night's work begins",
-        check: minute,
-    },
-    Setting {
-        name: policy::SETTING,
-        about: "caps, smart sending, quiet hours and limits: docs/sending.md",
-        check: sending,
-    },
-    Setting {
-        name: storage::post::SETTING,
-        about: "what soft and hard bounces and complaints lead to: docs/bounces.md",
-        check: bounces,
-    },
-    Setting {
-        name: people::RETENTION,
-        about: "how many days what is kept, as in {events: 730}: docs/privacy.md",
-        check: retention,
-    },
-    Setting {
-        name: Rules::SETTING,
-        about: "what ids, traits, groups and products of tracking are: docs/tracking.md",
-        check: tracking,
-    },
-    Setting { name: ZONE_SETTING, about: "the zone in which days begin, as in Europe/Paris", check: zone },
-    Setting {
-        name: delivery::webhook::SETTING,
-        about: "secrets of webhooks, and whether they may call our own network",
-        check: webhooks,
-    },
-];
-
-fn text(node: &doc::Node) -> String {
-    node.scalar().unwrap_or_default()
-}
-
-fn currency(node: &doc::Node, _: &str) -> Result<(), Problems> {
-    model::Currency::parse(&text(node)).map(drop).map_err(|problem| vec![problem])
-}
-
-fn zone(node: &doc::Node, _: &str) -> Result<(), Problems> {
-    Zone::parse(&text(node)).map(drop).map_err(|problem| vec![problem])
-}
-
-fn minute(node: &doc::Node, _: &str) -> Result<(), Problems> {
-    let minutes = 0..24 * 60;
-    if node.integer().is_some_and(|minute| minutes.contains(&minute)) {
-        return Ok(());
-    }
-    let problem = node.problem("setting.minute", "expected minutes after midnight, from 0 to 1439");
-    Err(vec![problem.cure("60 is 01:00 UTC")])
-}
-
-fn sending(_: &doc::Node, source: &str) -> Result<(), Problems> {
-    policy::SendingRules::parse(source).map(drop)
-}
-
-fn bounces(_: &doc::Node, source: &str) -> Result<(), Problems> {
-    storage::post::BounceRules::parse(source).map(drop)
-}
-
-fn retention(_: &doc::Node, source: &str) -> Result<(), Problems> {
-    people::parse_retention(source).map(drop)
-}
-
-fn tracking(node: &doc::Node, _: &str) -> Result<(), Problems> {
-    serde_json::from_value::<Rules>(node.to_json()).map(drop).map_err(|error| {
-        vec![
-            node.problem("setting.tracking", error.to_string())
-                .cure("docs/tracking.md has what may stand here"),
-        ]
-    })
-}
-
-fn webhooks(node: &doc::Node, _: &str) -> Result<(), Problems> {
-    let checked = delivery::Webhooks::new(Some(&node.to_json()), Arc::new(SystemClock));
-    checked.map(drop).map_err(|problem| vec![problem])
-}
-
-fn find(name: &str) -> Result<&'static Setting, Problem> {
-    SETTINGS.iter().find(|setting| setting.name == name).ok_or_else(|| {
-        Problem::new("setting.unknown", format!("there is no setting `{name}`"))
-            .value(name)
-            .suggest(name, SETTINGS.iter().map(|setting| setting.name))
-    })
 }
 
 /// Runs it.
@@ -180,9 +81,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
                     .map_err(|error| Failure::Other(format!("{}: {error}", path.display())))?,
                 (None, None) => String::new(),
             };
-            let node = doc::parse(&source)?;
-            (setting.check)(&node, &source)?;
-            let json: Value = node.to_json();
+            let json = setting.read(&source)?;
             store.save_setting(setting.name.to_owned(), json).await?;
             book::touch_rules(&store).await?;
             eprintln!("{name} is set; engines at work take it up with their next turn");

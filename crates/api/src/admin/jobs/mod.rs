@@ -37,6 +37,9 @@ pub(crate) const IMPORT: &str = "import";
 pub(crate) const EXPORT: &str = "export";
 pub(crate) const SIMULATE: &str = "simulate";
 
+/// Where files to import are sent to: they may take their time to arrive.
+pub const UPLOADS: &str = "/api/v1/imports";
+
 /// A job that was over so long ago is forgotten with its files, in microseconds: 30 days.
 pub const KEPT: i64 = 30 * Timestamp::DAY;
 /// How often a job is taken up again after the process died under it.

@@ -3,11 +3,12 @@
 mod access;
 mod engine;
 mod inbound;
+mod jobs;
 mod logs;
 mod post;
 mod stop;
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use api::{App, Chance, ops::listen, track::config};
 use clap::ValueEnum;
@@ -70,7 +71,10 @@ pub struct Args {
     /// Bytes of tracking's requests that may wait for the disk; beyond them they are told to come again
     #[arg(long, default_value_t = config::QUEUE_MAX as u32, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1_048_576..=1_073_741_824))]
     track_queue_max: u32,
-    /// Serve only: neither the living engine nor delivery runs here
+    /// Where files lie that are imported or were exported; beside the database without it
+    #[arg(long, env = "RELANCE_FILES", value_name = "FOLDER")]
+    files: Option<PathBuf>,
+    /// Serve only: neither the living engine, delivery nor jobs run here
     #[arg(long)]
     no_work: bool,
     #[command(flatten)]
@@ -98,7 +102,12 @@ fn period(text: &str, option: &str) -> Result<Duration, Failure> {
 }
 
 impl Args {
-    fn config(&self, public_url: String, sender: Option<Mailbox>) -> Result<api::Config, Failure> {
+    fn config(
+        &self,
+        public_url: String,
+        sender: Option<Mailbox>,
+        database: &std::path::Path,
+    ) -> Result<api::Config, Failure> {
         let ops = api::ops::Config {
             body_max: self.body_max as usize,
             request_timeout: period(&self.request_timeout, "--request-timeout")?,
@@ -106,7 +115,13 @@ impl Args {
         let access = self.access.config(sender)?;
         let inbound = self.inbound.config()?;
         let track = self.track();
-        Ok(api::Config { public_url, ops, track, access, inbound, ..api::Config::default() })
+        let folder = self.files.clone().unwrap_or_else(|| {
+            let mut name = database.file_name().unwrap_or_default().to_owned();
+            name.push(".files");
+            database.with_file_name(name)
+        });
+        let desk = api::admin::Config { folder, ..api::admin::Config::default() };
+        Ok(api::Config { public_url, ops, track, access, inbound, desk, ..api::Config::default() })
     }
 
     fn track(&self) -> api::track::Config {
@@ -159,7 +174,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
         links: Links::new(&public_url, keys)?,
         engine_bell: Arc::clone(&engine_bell),
         delivery_bell: Arc::clone(&delivery_bell),
-        config: args.config(public_url.clone(), sender)?,
+        config: args.config(public_url.clone(), sender, store.path())?,
     });
     let door = args.inbound.door().await?;
     let mailbox = args.inbound.mailbox()?;
@@ -187,6 +202,11 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
             delivery_bell.clone(),
             stop.clone(),
         )));
+    }
+    if engine_lock.is_some() {
+        work.push(tokio::spawn(jobs::run(app.clone(), stop.clone())));
+        let (app, stop) = (app.clone(), stop.clone());
+        work.push(tokio::spawn(async move { api::admin::tell_counts(app, stop.told()).await }));
     }
     match way {
         Some(way) => {
