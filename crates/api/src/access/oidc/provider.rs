@@ -37,7 +37,7 @@ pub(super) struct Provider {
 #[derive(Debug, Default)]
 pub(super) struct Known(Mutex<Option<(Timestamp, Arc<Provider>)>>);
 
-pub(super) fn down(problem: Problem) -> ApiError {
+pub(super) fn down(problem: &Problem) -> ApiError {
     tracing::error!(%problem, "the identity provider cannot be asked");
     let told =
         Problem::new("oidc.provider", "the identity provider cannot be asked; the server's log says more");

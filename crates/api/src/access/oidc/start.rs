@@ -29,7 +29,13 @@ pub async fn handle<S: Storage>(
     let Some(config) = &app.config.access.oidc else {
         return Err(ApiError::not_found("identity provider", "oidc"));
     };
-    let provider = app.access.oidc.known.find(config, app.now()).await.map_err(super::provider::down)?;
+    let provider = app
+        .access
+        .oidc
+        .known
+        .find(config, app.now())
+        .await
+        .map_err(|problem| super::provider::down(&problem))?;
     let secret = token::make(&*app.chance);
     let verifier = token::derive(&secret, "verifier");
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));

@@ -37,9 +37,8 @@ pub async fn handle<S: Storage>(
     let email = asked.email.trim().to_lowercase();
     app.access.rates.take(("forget", &email), FORGET_RATE, app.now())?;
     // Whether the address is known would show in the time that this takes: nobody waits for it.
-    let theirs = app.clone();
     tokio::spawn(async move {
-        if let Err(error) = ask(&theirs, email, &stranger).await {
+        if let Err(error) = ask(&app, email, &stranger).await {
             tracing::error!(problems = ?error.problems, "a password mail was not decided");
         }
     });
