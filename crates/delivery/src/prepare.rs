@@ -15,6 +15,7 @@ use storage::{
         AddressHash, Channel, ClaimedMessage, OutboxMessage, OutboxStore, Outcome, Recipient, Recorded,
         Witness,
     },
+    people::PeopleStore,
     settings::{DefinitionKind, SettingsStore, key},
 };
 use template::{CompileContext, Document, RenderInput, Rendered, Template, Utm};
@@ -82,7 +83,9 @@ pub(crate) struct Preparer<S> {
     templates: Mutex<HashMap<(Slug, u32), Compiled>>,
 }
 
-impl<S: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send + Sync> Preparer<S> {
+impl<S: OutboxStore + ContactStore + ConsentStore + SettingsStore + PeopleStore + Clone + Send + Sync>
+    Preparer<S>
+{
     pub async fn new(store: S, sender: Arc<Sender>, keeps_pages: bool) -> Result<Self> {
         let currency = currency(&store).await?;
         let rules = rules(&store).await?;
@@ -95,7 +98,7 @@ impl<S: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send
     }
 
     /// One query for the contacts, one for the suppressions, one for each template that is new; then the work.
-    pub async fn prepare(self: Arc<Self>, claimed: Vec<ClaimedMessage>, now: Timestamp) -> Result<Batch>
+    pub async fn prepare(self: Arc<Self>, mut claimed: Vec<ClaimedMessage>, now: Timestamp) -> Result<Batch>
     where
         S: 'static,
     {
@@ -104,9 +107,22 @@ impl<S: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send
         ids.dedup();
         let back = self.rules.horizon().max(own_window(&claimed));
         let since = (back > 0).then(|| now.plus(-back));
-        let recipients = self.store.load_recipients(ids, since).await?;
-        let contacts: HashMap<ContactId, Recipient> =
+        let recipients = self.store.load_recipients(ids.clone(), since).await?;
+        let mut contacts: HashMap<ContactId, Recipient> =
             recipients.into_iter().map(|recipient| (recipient.contact.id, recipient)).collect();
+        ids.retain(|id| !contacts.contains_key(id));
+        if !ids.is_empty() {
+            // Merged since they were claimed: the message is the one's that they are part of.
+            let today = self.store.successors(ids.clone()).await?;
+            let moved: HashMap<ContactId, ContactId> = ids.into_iter().zip(today.iter().copied()).collect();
+            for one in &mut claimed {
+                if let Some(id) = moved.get(&one.message.contact) {
+                    one.message.contact = *id;
+                }
+            }
+            let found = self.store.load_recipients(today, since).await?;
+            contacts.extend(found.into_iter().map(|recipient| (recipient.contact.id, recipient)));
+        }
         let hashes = claimed
             .iter()
             .map(|one| {

@@ -19,6 +19,7 @@ use storage::{
     consents::ConsentStore,
     contacts::ContactStore,
     outbox::{AddressHash, Channel, MessageState, OutboxStore, Outcome, Recorded},
+    people::PeopleStore,
     settings::SettingsStore,
 };
 use tokio::{
@@ -42,11 +43,12 @@ use crate::{
 
 /// What a worker needs of a database.
 pub trait Store:
-    OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send + Sync + 'static
+    OutboxStore + ContactStore + ConsentStore + SettingsStore + PeopleStore + Clone + Send + Sync + 'static
 {
 }
-impl<T: OutboxStore + ContactStore + ConsentStore + SettingsStore + Clone + Send + Sync + 'static> Store
-    for T
+impl<
+    T: OutboxStore + ContactStore + ConsentStore + SettingsStore + PeopleStore + Clone + Send + Sync + 'static,
+> Store for T
 {
 }
 

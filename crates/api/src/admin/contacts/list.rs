@@ -139,14 +139,14 @@ async fn only<S: Storage>(app: &App<S>, asked: &ContactsQuery) -> ApiResult<Opti
         let (_, members) = members.ok_or_else(|| ApiError::not_found("built segment", &slug))?;
         return Ok(Some(members));
     }
-    let text = match (&asked.condition, &asked.list) {
-        (Some(condition), _) => condition.clone(),
-        (None, Some(list)) => format!("{{list: {}}}", said::slug(list)?),
-        (None, None) => return Ok(None),
-    };
+    if let Some(name) = &asked.list {
+        let on = app.store.load_list_members(said::slug(name)?, ContactId(0), usize::MAX).await?;
+        return Ok(Some(on.iter().map(|id| id.0.cast_unsigned()).collect()));
+    }
+    let Some(text) = &asked.condition else { return Ok(None) };
     let workspace = Arc::new(Workspace::load(&app.store).await?);
     // A condition alone is that of a segment without a name. On one line it is YAML and JSON alike.
-    let source = format!("format: 1\nsegment: search\ncondition: {}", indented(&text));
+    let source = format!("format: 1\nsegment: search\ncondition: {}", indented(text));
     let (file, _) = SegmentFile::parse(&source, None, &workspace.schema)?;
     let found = bulk::find(&app.store, &workspace, &file.condition, app.now(), silent()).await?;
     Ok(Some(found.members))
