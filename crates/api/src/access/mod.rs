@@ -29,8 +29,8 @@ pub mod users;
 
 pub use account::{Account, CSRF_HEADER, SignedIn};
 pub use principal::{Editor, Owner, Principal, Role, Tracker, Viewer};
-pub use stranger::Stranger;
 pub(crate) use principal::{key_of, unauthorized};
+pub use stranger::Stranger;
 
 use std::net::IpAddr;
 
