@@ -18,32 +18,36 @@ use storage::imports::{ContactKey, ImportBatch, ImportEvent};
 
 use crate::values::{ID_LEN_MAX, Result, check_text};
 
-/// Kinds of events that only Relance itself raises: a sender that claims them would steer journeys.
-pub const RESERVED: &[&str] = &[
-    kind::CART_ABANDONED,
-    kind::EMAIL_SENT,
-    kind::EMAIL_OPENED,
-    kind::EMAIL_CLICKED,
-    kind::EMAIL_BOUNCED,
-    kind::SMS_SENT,
-    kind::SMS_CLICKED,
-    kind::PUSH_SENT,
-    kind::PUSH_OPENED,
-    kind::PUSH_CLICKED,
-    kind::CONTACT_CREATED,
-    kind::CONTACT_UPDATED,
-    kind::DATE_REACHED,
-    kind::SCHEDULED,
-    kind::PRICE_DROPPED,
-    kind::BACK_IN_STOCK,
-    kind::LOW_STOCK,
-    kind::JOURNEY_ENTRY,
-    kind::COUPON_ASSIGNED,
-    kind::COUPON_REDEEMED,
-    kind::SEGMENT_ENTERED,
-    kind::SEGMENT_EXITED,
-    kind::RFM_GROUP_CHANGED,
+/// Kinds that Relance knows and that shops send. It raises all others that it knows by itself: a sender that claims them
+/// would steer journeys.
+const OPEN: &[&str] = &[
+    kind::PAGE_VIEWED,
+    kind::SCREEN_VIEWED,
+    kind::SUBSCRIBED,
+    kind::UNSUBSCRIBED,
+    kind::PRODUCT_VIEWED,
+    kind::PRODUCT_ADDED,
+    kind::PRODUCT_REMOVED,
+    kind::SIGNED_IN,
+    kind::SIGNED_UP,
+    kind::FORM_SUBMITTED,
+    kind::PRODUCTS_SEARCHED,
+    kind::CART_VIEWED,
+    kind::CHECKOUT_STARTED,
+    kind::ORDER_COMPLETED,
+    kind::ORDER_UPDATED,
+    kind::ORDER_REFUNDED,
+    kind::ORDER_CANCELLED,
+    kind::CART_UPDATED,
+    kind::BACK_IN_STOCK_SUBSCRIBED,
+    kind::COUPON_APPLIED,
 ];
+
+/// Whether only Relance itself raises events of this kind.
+#[must_use]
+pub fn is_reserved(kind: &str) -> bool {
+    kind::KNOWN.iter().any(|known| known.eq_ignore_ascii_case(kind) && !OPEN.contains(known))
+}
 
 /// How a message came.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +116,7 @@ impl Work<'_> {
         let kind = kind.trim();
         check_kind(kind)?;
         let kind = commerce::current_name(kind);
-        if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(kind)) {
+        if is_reserved(kind) {
             return Err(Problem::new("event.reserved", format!("`{kind}` is raised by Relance alone"))
                 .field("event")
                 .value(kind)
@@ -210,5 +214,26 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
         Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper(item, levels - 1)),
         Value::Object(map) => levels == 0 || map.values().any(|item| is_deeper(item, levels - 1)),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_relance_raises_is_nobody_elses_to_say() {
+        for (kind, reserved) in [
+            ("Segment Entered", true),
+            ("segment entered", true),
+            ("Email Opened", true),
+            ("Contact Merged", true),
+            ("Cart Abandoned", true),
+            ("Order Completed", false),
+            ("Something Else", false),
+        ] {
+            assert_eq!(is_reserved(kind), reserved, "{kind}");
+        }
+        assert!(OPEN.iter().all(|open| kind::KNOWN.contains(open)));
     }
 }
