@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use api::links::branding;
 use clap::Subcommand;
 use engine::{live::book, live::nightly, segments::ZONE_SETTING};
 use model::{Problem, Problems, Zone, doc};
@@ -65,6 +66,16 @@ const SETTINGS: &[Setting] = &[
         about: "caps, smart sending, quiet hours and limits: docs/sending.md",
         check: sending,
     },
+    Setting {
+        name: policy::PURPOSES_SETTING,
+        about: "why the shop writes, and what it needs for that: docs/consent.md",
+        check: purposes,
+    },
+    Setting {
+        name: branding::SETTING,
+        about: "name, colour and address on the pages for people: docs/links.md",
+        check: branding,
+    },
     Setting { name: ZONE_SETTING, about: "the zone in which days begin, as in Europe/Paris", check: zone },
     Setting {
         name: delivery::webhook::SETTING,
@@ -96,6 +107,16 @@ fn minute(node: &doc::Node, _: &str) -> Result<(), Problems> {
 
 fn sending(_: &doc::Node, source: &str) -> Result<(), Problems> {
     policy::SendingRules::parse(source).map(drop)
+}
+
+fn purposes(_: &doc::Node, source: &str) -> Result<(), Problems> {
+    policy::Purposes::parse(source).map(drop)
+}
+
+fn branding(node: &doc::Node, _: &str) -> Result<(), Problems> {
+    let read: Result<branding::Branding, _> = serde_json::from_value(node.to_json());
+    let unread = |error: serde_json::Error| node.problem("branding.invalid", error.to_string());
+    read.map_err(unread).and_then(|branding| branding.check()).map_err(|problem| vec![problem])
 }
 
 fn webhooks(node: &doc::Node, _: &str) -> Result<(), Problems> {
