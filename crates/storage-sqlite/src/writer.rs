@@ -314,7 +314,10 @@ mod tests {
                     std::panic::resume_unwind(Box::new("broken"));
                 }
             })));
-            queue.serve(Connection::open_in_memory().unwrap());
+            let mut connection = Connection::open_in_memory().unwrap();
+            crate::migrations::run(&mut connection).unwrap();
+            let mover = Mover::new(&connection, std::sync::Arc::default(), 1).unwrap();
+            queue.serve(connection, mover);
         }));
         storage::fault::hook(None);
         assert!(broken.is_err(), "the thread ends");

@@ -62,7 +62,7 @@ async fn page<S: Storage>(
     Ok(match standing {
         Confirmed::Now(_, slugs) => {
             let needs = json!({
-                "purpose": ask(&slugs),
+                "ask": question(look, &ask(&slugs)),
                 "about": about(&purposes, &slugs, look),
                 "action": "confirm",
                 "button": look.say("confirm"),
@@ -72,8 +72,8 @@ async fn page<S: Storage>(
         Confirmed::Before(contact, slugs) => done_page(app, look, link, contact, &ask(&slugs)),
         Confirmed::Expired(_, slugs) => {
             let needs = json!({
-                "purpose": ask(&slugs),
-                "about": look.say("expired_ask").replace("{purpose}", &ask(&slugs)),
+                "ask": look.say("expired_ask").replace("{purpose}", &ask(&slugs)),
+                "about": "",
                 "action": "again",
                 "button": look.say("expired_again"),
             });
@@ -81,6 +81,11 @@ async fn page<S: Storage>(
         }
         Confirmed::Unknown => look.invalid(),
     })
+}
+
+/// What the button answers.
+fn question(look: &Look<'_>, names: &str) -> String {
+    look.say("confirm_ask").replace("{shop}", look.shop()).replace("{purpose}", names)
 }
 
 fn about(purposes: &Purposes, slugs: &[Slug], look: &Look<'_>) -> String {
@@ -129,10 +134,9 @@ pub(super) async fn done<S: Storage>(
             Confirmed::Now(_, slugs) => slugs.as_slice(),
             _ => &[],
         };
-        let text = look.say("confirm_ask").replace("{shop}", look.shop());
         let proof = Proof {
             place: "confirmation_page".into(),
-            text: text.replace("{purpose}", &names(&purposes, slugs, &look)),
+            text: question(&look, &names(&purposes, slugs, &look)),
             lang: preferences::tag(look.lang).into(),
             client: visitor.client.clone(),
             message_id: Some(link.message.to_string()),

@@ -13,7 +13,7 @@ const WORDS: &[(&str, &str, &str)] = &[
         "Stop sending “{purpose}” to {address}?",
         "Ne plus envoyer « {purpose} » à {address} ?",
     ),
-    ("unsubscribed_title", "You are unsubscribed", "Vous êtes désinscrit"),
+    ("unsubscribed_title", "You are unsubscribed", "Désinscription effectuée"),
     (
         "unsubscribed",
         "You will get no more messages of “{purpose}”.",
@@ -55,7 +55,7 @@ const WORDS: &[(&str, &str, &str)] = &[
         "If you did not ask for this, close this page: nothing will be sent.",
         "Si vous n'avez rien demandé, fermez cette page : rien ne vous sera envoyé.",
     ),
-    ("confirmed_title", "You are subscribed", "Vous êtes inscrit"),
+    ("confirmed_title", "You are subscribed", "Inscription confirmée"),
     ("confirmed", "Thank you. You will receive “{purpose}”.", "Merci. Vous recevrez « {purpose} »."),
     ("expired_title", "This link has expired", "Ce lien a expiré"),
     (

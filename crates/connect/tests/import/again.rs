@@ -6,11 +6,11 @@ use std::{
 };
 
 use connect::{Kind, Options, options::FreeLines, run::ImportError};
-use model::{Product, Timestamp};
+use model::{Product, ProductId, Timestamp};
 use proptest::prelude::*;
 use storage::{
     StoreError,
-    catalogue::{CatalogueStore, ProductDay},
+    catalogue::{CatalogueStore, ProductDay, ProductQuery},
     imports::{Checkpoint, ImportBatch, ImportOutcome, ImportStore},
     settings::{Definition, DefinitionKind, NewDefinition, SettingsStore},
 };
@@ -70,6 +70,20 @@ impl SettingsStore for Fragile<'_> {
 }
 
 impl CatalogueStore for Fragile<'_> {
+    async fn browse_products(
+        &self,
+        query: ProductQuery,
+        after: ProductId,
+        limit: usize,
+    ) -> storage::Result<Vec<Product>> {
+        self.store.browse_products(query, after, limit).await
+    }
+    async fn find_products(&self, external_ids: Vec<String>) -> storage::Result<Vec<Option<Product>>> {
+        self.store.find_products(external_ids).await
+    }
+    async fn load_these_products(&self, ids: Vec<ProductId>) -> storage::Result<Vec<Product>> {
+        self.store.load_these_products(ids).await
+    }
     async fn load_products(&self) -> storage::Result<Vec<Product>> {
         self.store.load_products().await
     }

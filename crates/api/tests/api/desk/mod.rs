@@ -79,6 +79,7 @@ impl Desk {
             rate: None,
             per_domain: None,
             retries: Retries::default(),
+            shaper: Arc::default(),
             stop: Arc::default(),
         };
         let folder = self.server.store.folder().join("mails");

@@ -52,6 +52,20 @@ fn a_yes_counts_when_it_was_confirmed_by_a_person() {
         assert_eq!(shop.messages().await.last().unwrap().message.contact, bea);
         assert_eq!(shop.messages().await.last().unwrap().message.locale.as_deref(), Some("fr"));
         let path = question(&shop).await;
+        // The mail itself, in the language of the form.
+        let messages = shop.messages().await;
+        let view = delivery::links::Link {
+            message: messages.last().unwrap().message.id,
+            ..shop.link(delivery::LinkKind::View, "transactional")
+        };
+        let mail = shop.get(&shop.path_of(&view)).await;
+        assert_eq!(mail.status(), StatusCode::OK, "{}", mail.text());
+        let html = mail.text();
+        assert!(html.contains("Merci de confirmer") && html.contains("Lettre d"), "{html}");
+        assert!(
+            html.contains(&format!("https://mail.shop.example{path}\"")),
+            "the link is as it was signed: {html}"
+        );
         // Scanners open it, as often as they like.
         for method in [Method::GET, Method::HEAD, Method::GET] {
             shop.request(method, &path, &[], "").await;
@@ -59,7 +73,7 @@ fn a_yes_counts_when_it_was_confirmed_by_a_person() {
         is_page(&shop.get(&path).await, StatusCode::OK, "Confirmez votre inscription");
         assert_eq!(shop.state(bea, "newsletter").await, NotSubscribed);
 
-        is_page(&shop.form(&path, "action=confirm").await, StatusCode::OK, "Vous êtes inscrit");
+        is_page(&shop.form(&path, "action=confirm").await, StatusCode::OK, "Inscription confirmée");
         assert_eq!(shop.state(bea, "newsletter").await, Subscribed);
         assert_eq!(shop.state(bea, "newsletter/promotions").await, Subscribed);
         let inputs = shop.server.store.take_inputs(i64::MAX, 100).await.unwrap();
@@ -67,8 +81,8 @@ fn a_yes_counts_when_it_was_confirmed_by_a_person() {
         assert_eq!(kinds, [kind::CONTACT_CREATED, kind::CONTACT_UPDATED]);
         // Once more: said again, not done again.
         let entries = shop.log(bea).await.len();
-        is_page(&shop.form(&path, "action=confirm").await, StatusCode::OK, "Vous êtes inscrit");
-        is_page(&shop.get(&path).await, StatusCode::OK, "Vous êtes inscrit");
+        is_page(&shop.form(&path, "action=confirm").await, StatusCode::OK, "Inscription confirmée");
+        is_page(&shop.get(&path).await, StatusCode::OK, "Inscription confirmée");
         assert_eq!(shop.log(bea).await.len(), entries);
     });
 }
@@ -125,7 +139,7 @@ fn an_expired_link_offers_another_and_is_void_then() {
         let new = question(&shop).await;
         assert_ne!(old, new);
         is_page(&shop.get(&old).await, StatusCode::NOT_FOUND, "This link does not work");
-        is_page(&shop.form(&new, "action=confirm").await, StatusCode::OK, "Vous êtes inscrit");
+        is_page(&shop.form(&new, "action=confirm").await, StatusCode::OK, "Inscription confirmée");
         assert_eq!(shop.state(bea, "newsletter").await, Subscribed);
     });
 }

@@ -200,7 +200,7 @@ fn pages_speak_the_contacts_language_then_the_browsers_and_can_be_switched() {
         is_page(
             &shop.form(&format!("{}?lang=fr", link(shop.ann)), "").await,
             StatusCode::OK,
-            "Vous êtes désinscrit",
+            "Désinscription effectuée",
         );
         assert!(shop.log(shop.ann).await.last().unwrap().proof.contains("\"lang\":\"fr\""));
     });
@@ -284,6 +284,12 @@ fn a_friend_gets_one_mail_and_becomes_no_contact() {
         let variables: serde_json::Value = serde_json::from_str(&mail.variables).unwrap();
         assert_eq!(variables["sender"], "Ann d'Arc");
         assert_eq!(shop.find("friend@example.test").await, None, "no contact is made");
+        let told = delivery::links::Link { message: mail.id, ..shop.link(LinkKind::View, "transactional") };
+        let html = shop.get(&shop.path_of(&told)).await.text();
+        assert!(
+            html.contains("wants to show you a message of Lanternwick") && html.contains("/v/"),
+            "{html}"
+        );
         let view = variables["view_url"]
             .as_str()
             .unwrap()
@@ -362,7 +368,7 @@ fn links_of_a_merged_contact_are_those_of_the_one_it_became() {
         is_page(
             &shop.form(&unsubscribe, "List-Unsubscribe=One-Click").await,
             StatusCode::OK,
-            "Vous êtes désinscrit",
+            "Désinscription effectuée",
         );
         assert_eq!(shop.state(bea, "newsletter").await, Unsubscribed);
         assert_eq!(shop.log(bea).await.last().unwrap().source, "one_click");
