@@ -146,3 +146,57 @@ fn event_id(row: &InputRow<'_>, kind: &str) -> String {
     id.extend(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")));
     id
 }
+
+#[cfg(test)]
+mod tests {
+    use model::ContactId;
+
+    use super::*;
+    use crate::{Options, Sqlite};
+
+    #[test]
+    fn a_full_queue_leaves_out_and_counts_and_a_repeat_is_no_event() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop.db");
+        drop(Sqlite::open(&path, Options::default()).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        let kind = crate::events::kind_id(&connection, "Product Viewed").unwrap();
+        connection
+            .execute(
+                "INSERT INTO hooks (hook_id, url, kinds, note, active, secrets, created_at, updated_at, waiting)
+                 VALUES (1, '', '[]', '', 1, '[]', 0, 0, ?1), (2, '', '[\"Email Sent\"]', '', 1, '[]', 0, 0, 0),
+                   (3, '', '[]', '', 0, '[]', 0, 0, 0)",
+                [QUEUE_MAX.cast_signed() - 1],
+            )
+            .unwrap();
+        let row = |message_id| InputRow {
+            contact: ContactId(1),
+            at: Timestamp(5),
+            received_at: Timestamp(7),
+            kind,
+            message_id,
+            causes: 0,
+            properties: "",
+        };
+        let mut feed = Feed::open(&connection).unwrap();
+        for id in ["a", "a", "b", "c"] {
+            feed.tell(&connection, &row(Some(id))).unwrap();
+        }
+        feed.tell(&connection, &InputRow { contact: ContactId(0), ..row(None) }).unwrap();
+        feed.close(&connection).unwrap();
+        let of = |hook: i64| -> (i64, i64, Option<i64>) {
+            let sql = "SELECT waiting, overflow, overflow_at FROM hooks WHERE hook_id = ?1";
+            connection.query_row(sql, [hook], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
+        };
+        // "a" fills the queue; its repeat, "b" and "c" are one too many each.
+        assert_eq!(of(1), (QUEUE_MAX.cast_signed(), 3, Some(7)));
+        assert_eq!((of(2), of(3)), ((0, 0, None), (0, 0, None)));
+        connection.execute("UPDATE hooks SET waiting = 0", []).unwrap();
+        let mut feed = Feed::open(&connection).unwrap();
+        for id in ["a", "b"] {
+            feed.tell(&connection, &row(Some(id))).unwrap();
+        }
+        feed.close(&connection).unwrap();
+        assert_eq!(of(1).0, 1, "what was told is not told again");
+    }
+}

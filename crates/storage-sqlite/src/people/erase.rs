@@ -189,7 +189,16 @@ impl Gone<'_> {
             "UPDATE outbox_bodies SET to_address = NULL, locale = NULL, variables = '{}'
              WHERE seq IN (SELECT seq FROM outbox WHERE contact_id = ?1)",
         )?;
-        self.run("UPDATE outbox SET contact_id = 0, detail = NULL WHERE contact_id = ?1")?;
+        self.run(
+            "UPDATE reports SET detail = '' WHERE message_id IN (SELECT message_id FROM outbox WHERE contact_id = ?1)",
+        )?;
+        self.run("UPDATE outbox SET contact_id = 0, detail = NULL, address = NULL WHERE contact_id = ?1")?;
+        // What others were told is theirs; what waits is not told any more.
+        self.run(
+            "UPDATE hooks SET waiting = waiting - (SELECT count(*) FROM hook_deliveries d
+               WHERE d.contact_id = ?1 AND d.hook_id = hooks.hook_id AND d.state = 1)",
+        )?;
+        self.run("DELETE FROM hook_deliveries WHERE contact_id = ?1")?;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use storage::{
 
 use super::{arrived, hard, mark_bounced, rules, soft, suppress};
 use crate::{
-    contacts,
+    consents, contacts,
     outbox::{Happenings, Known, known, load_send},
     pool::driver,
 };
@@ -93,7 +93,8 @@ impl Work<'_, '_> {
             }
         };
         let Some(message) = known(self.tx, "o.message_id = ?1", [&id.0[..]])? else { return Ok(None) };
-        let contact = message.fixed.is_none().then_some(message.contact);
+        // One who was erased meanwhile is nobody.
+        let contact = message.fixed.is_none().then_some(message.contact).filter(|contact| contact.0 > 0);
         let address = match (message.address, about, &message.fixed) {
             (Some(address), _, _) => Some(address),
             (None, About::Address(email), _) => Some(AddressHash::of(Channel::Email, email)),
@@ -172,7 +173,8 @@ impl Work<'_, '_> {
     /// so.
     fn take_back(&mut self, report: &Report, subject: &Subject) -> Result<()> {
         let Some(id) = subject.contact else { return Ok(()) };
-        let Some(mut contact) = contacts::load_one(self.tx, id)? else { return Ok(()) };
+        let Some(before) = contacts::load_one(self.tx, id)? else { return Ok(()) };
+        let mut contact = before.clone();
         let all = report.kind == ReportKind::Complaint && self.rules.complaint_ends_all;
         let purposes: Vec<Slug> = match &subject.message {
             Some(message) if !all => {
@@ -207,6 +209,7 @@ impl Work<'_, '_> {
         }
         contact.updated_at = contact.updated_at.max(self.now);
         contacts::update(self.tx, &contact)?;
+        consents::log_changes(self.tx, &before, &contact)?;
         for purpose in ended {
             let mut more = Map::new();
             more.insert("source".into(), json!(report.kind.word()));
