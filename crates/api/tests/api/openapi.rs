@@ -56,7 +56,10 @@ fn the_document_in_the_repository_is_the_one_that_is_served() {
     // Path by path: a difference in one is told without printing all of them.
     let paths = |document: &serde_json::Value| document["paths"].as_object().unwrap().clone();
     for (path, item) in paths(&served) {
-        assert!(kept["paths"].get(&path) == Some(&item), "{path} differs: relance openapi > docs/openapi.json");
+        assert!(
+            kept["paths"].get(&path) == Some(&item),
+            "{path} differs: relance openapi > docs/openapi.json"
+        );
     }
     assert!(kept == served, "relance openapi > docs/openapi.json");
 }

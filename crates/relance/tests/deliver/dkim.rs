@@ -18,7 +18,8 @@ fn keys_are_made_beside_the_database_for_their_owner_alone_and_never_overwritten
     let made = relance(folder.path(), &args);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let shown: serde_json::Value =
-        serde_json::from_slice(&relance(folder.path(), &["dkim", "show", "--format", "json"]).stdout).unwrap();
+        serde_json::from_slice(&relance(folder.path(), &["dkim", "show", "--format", "json"]).stdout)
+            .unwrap();
     let records: Vec<(String, String)> = shown
         .as_array()
         .unwrap()
@@ -26,7 +27,11 @@ fn keys_are_made_beside_the_database_for_their_owner_alone_and_never_overwritten
         .map(|row| (row["name"].as_str().unwrap().to_owned(), row["record"].as_str().unwrap().to_owned()))
         .collect();
     assert_eq!(records[0].0, "relance._domainkey.shop.example");
-    assert!(records[0].1.starts_with("v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"), "{}", records[0].1);
+    assert!(
+        records[0].1.starts_with("v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"),
+        "{}",
+        records[0].1
+    );
     assert_eq!(records[1].0, "relancee._domainkey.shop.example");
     assert!(records[1].1.starts_with("v=DKIM1; k=ed25519; p="));
     let keys = folder.path().join("shop.db.dkim");
@@ -43,7 +48,15 @@ fn keys_are_made_beside_the_database_for_their_owner_alone_and_never_overwritten
     }
     let doctor = relance(
         folder.path(),
-        &["doctor", "--smtp", "smtp://127.0.0.1:1", "--from", "news@shop.example", "--public-url", "https://a.example"],
+        &[
+            "doctor",
+            "--smtp",
+            "smtp://127.0.0.1:1",
+            "--from",
+            "news@shop.example",
+            "--public-url",
+            "https://a.example",
+        ],
     );
     let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
     for word in ["SPF", "DKIM", "DMARC", "return path", "PTR"] {

@@ -43,7 +43,10 @@ pub async fn jobs_come_to_their_end_once<S: JobStore + Sync>(db: &S) {
     db.end_job(first.no, end(JobState::Done)).await.unwrap();
     db.end_job(first.no, end(JobState::Failed)).await.unwrap();
     let over = db.load_job(first.no).await.unwrap().unwrap();
-    assert_eq!((over.state, over.ended_at, &over.result), (JobState::Done, Some(dated(2)), &json!({"rows": 10})));
+    assert_eq!(
+        (over.state, over.ended_at, &over.result),
+        (JobState::Done, Some(dated(2)), &json!({"rows": 10}))
+    );
     assert_eq!(over.problems[0].code, "job.test");
     let left = db.cancel_job(first.no, dated(3)).await.unwrap().unwrap();
     assert_eq!((left.state, left.ended_at), (JobState::Done, Some(dated(2))), "what is over stays over");
@@ -97,20 +100,25 @@ pub async fn requests_are_begun_once<S: DeskStore + Sync>(db: &S) {
     assert_eq!(db.begin_request(mark("a", 1, at)).await.unwrap(), Begun::Running);
     assert_eq!(db.begin_request(mark("a", 2, at)).await.unwrap(), Begun::Other);
     assert_eq!(db.begin_request(mark("b", 2, at)).await.unwrap(), Begun::New);
-    let answer = KeptAnswer {
-        status: 202,
-        headers: vec![("etag".into(), "\"x\"".into())],
-        body: vec![0, 255, 7],
-    };
+    let answer =
+        KeptAnswer { status: 202, headers: vec![("etag".into(), "\"x\"".into())], body: vec![0, 255, 7] };
     db.end_request("a".into(), "k".into(), Some(answer.clone())).await.unwrap();
     let kept = at.plus(ANSWERS_KEPT);
     assert_eq!(db.begin_request(mark("a", 1, kept)).await.unwrap(), Begun::Answered(answer));
     assert_eq!(db.begin_request(mark("a", 1, kept.plus(1))).await.unwrap(), Begun::New, "forgotten");
     db.end_request("a".into(), "k".into(), None).await.unwrap();
-    assert_eq!(db.begin_request(mark("a", 3, kept.plus(1))).await.unwrap(), Begun::New, "it may be tried again");
+    assert_eq!(
+        db.begin_request(mark("a", 3, kept.plus(1))).await.unwrap(),
+        Begun::New,
+        "it may be tried again"
+    );
     let lost = kept.plus(1 + ANSWER_LOST);
     assert_eq!(db.begin_request(mark("a", 3, lost)).await.unwrap(), Begun::Running);
-    assert_eq!(db.begin_request(mark("a", 3, lost.plus(1))).await.unwrap(), Begun::New, "lost with its process");
+    assert_eq!(
+        db.begin_request(mark("a", 3, lost.plus(1))).await.unwrap(),
+        Begun::New,
+        "lost with its process"
+    );
 }
 
 /// A draft is overwritten only by who knows it.
@@ -126,7 +134,10 @@ pub async fn drafts_are_fenced<S: DeskStore + SettingsStore + Sync>(db: &S) {
     };
     assert_eq!(db.save_draft(new(1), Some("x".into())).await.unwrap(), None);
     let first = db.save_draft(new(1), None).await.unwrap().unwrap();
-    assert_eq!((&first.content, first.changed_at, &*first.changed_by), (&json!({"n": 1}), dated(1), "user:1"));
+    assert_eq!(
+        (&first.content, first.changed_at, &*first.changed_by),
+        (&json!({"n": 1}), dated(1), "user:1")
+    );
     assert_eq!(db.save_draft(new(2), None).await.unwrap(), None);
     assert_eq!(db.load_draft(kind, slug.clone()).await.unwrap(), Some(first.clone()));
     // The same again is no change.

@@ -49,7 +49,9 @@ pub(crate) async fn handle<S: Storage>(
     let setting = known::find(&name).map_err(|problem| ApiError::new(StatusCode::NOT_FOUND, problem))?;
     let before = app.store.load_setting(setting.name.to_owned()).await?;
     match &before {
-        None => precondition.check(None).or_else(|error| precondition.check(Some(&Tag::of(&Value::Null))).map_err(|_| error))?,
+        None => precondition
+            .check(None)
+            .or_else(|error| precondition.check(Some(&Tag::of(&Value::Null))).map_err(|_| error))?,
         Some(value) => precondition.require(Some(&Tag::of(value)))?,
     }
     // A tree has no lines.

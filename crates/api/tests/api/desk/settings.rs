@@ -40,7 +40,10 @@ fn settings_are_checked_before_they_are_kept_and_owners_alone_see_them() {
             let headers: &[(&str, &str)] = if name == "time_zone" { &[("if-match", "*")] } else { &[] };
             assert_eq!(put(name, value, headers).await.code(), code, "{name}");
         }
-        assert_eq!(desk.server.get(&owner, "/api/v1/settings/nightly_minute").await.json()["value"], Value::Null);
+        assert_eq!(
+            desk.server.get(&owner, "/api/v1/settings/nightly_minute").await.json()["value"],
+            Value::Null
+        );
         assert!(put("nightly_minute", json!(1439), &[]).await.status().is_success());
         assert_eq!(put("nothing", json!(1), &[]).await.status(), StatusCode::NOT_FOUND);
     });
