@@ -65,7 +65,7 @@ impl DeskStore for Sqlite {
     }
 
     async fn save_draft(&self, draft: NewDraft, before: Option<String>) -> Result<Option<Draft>> {
-        self.write(Urgency::Urgent, move |transaction| save_draft(transaction, &draft, before)).await
+        self.write(Urgency::Urgent, move |transaction| save_draft(transaction, &draft, before.as_deref())).await
     }
 
     async fn remove_draft(&self, kind: DefinitionKind, slug: Slug, hash: String) -> Result<bool> {
@@ -156,14 +156,14 @@ fn read_draft(kind: DefinitionKind, row: &Row<'_>) -> Result<Draft> {
     })
 }
 
-fn save_draft(connection: &Connection, new: &NewDraft, before: Option<String>) -> Result<Option<Draft>> {
+fn save_draft(connection: &Connection, new: &NewDraft, before: Option<&str>) -> Result<Option<Draft>> {
     let known: Option<String> = connection
         .prepare_cached("SELECT hash FROM drafts WHERE kind = ?1 AND slug = ?2")
         .and_then(|mut query| {
             query.query_row((new.kind as u8, new.slug.as_str()), |row| row.get(0)).optional()
         })
         .map_err(driver)?;
-    if known != before {
+    if known.as_deref() != before {
         return Ok(None);
     }
     let content = to_json(&new.content)?;

@@ -1,6 +1,6 @@
 //! What happens, put into the queues of those who want to hear it, in the transaction that commits it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use model::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -60,14 +60,17 @@ impl Feed {
         if self.listeners.is_empty() || row.contact.0 <= 0 {
             return Ok(());
         }
-        if !self.kinds.contains_key(&row.kind) {
-            let name: Option<String> = connection
-                .prepare_cached("SELECT name FROM event_kinds WHERE kind_id = ?1")
-                .and_then(|mut query| query.query_row([row.kind], |row| row.get(0)).optional())
-                .map_err(driver)?;
-            self.kinds.insert(row.kind, name.unwrap_or_default());
-        }
-        let kind = &self.kinds[&row.kind];
+        let kind = match self.kinds.entry(row.kind) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let name: Option<String> = connection
+                    .prepare_cached("SELECT name FROM event_kinds WHERE kind_id = ?1")
+                    .and_then(|mut query| query.query_row([row.kind], |row| row.get(0)).optional())
+                    .map_err(driver)?;
+                unknown.insert(name.unwrap_or_default())
+            }
+        };
+        let kind = &*kind;
         let event = event_id(row, kind);
         for listener in &mut self.listeners {
             if listener.kinds.as_ref().is_some_and(|kinds| !kinds.contains(kind)) {
