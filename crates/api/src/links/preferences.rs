@@ -276,7 +276,8 @@ mod tests {
     #[test]
     fn a_form_says_only_what_differs() {
         use ConsentState::{Subscribed as Yes, Unsubscribed as No};
-        let rows: &[(&[(&str, ConsentState)], &str, &[&str])] = &[
+        type Row<'r> = (&'r [(&'r str, ConsentState)], &'r str, &'r [&'r str]);
+        let rows: &[Row<'_>] = &[
             (&[], "yes=care", &[]),
             (&[], "yes=care&yes=news&yes=news/a&yes=news/b", &["news yes", "news/a yes", "news/b yes"]),
             (&[], "yes=care&yes=news/a", &["news yes", "news/a yes", "news/b no"]),
