@@ -31,7 +31,6 @@ use axum::Router;
 use storage::Storage;
 
 /// Everything that the server answers.
-#[must_use]
 pub fn router<S: Storage>(app: App<S>) -> Router {
     let sections = sections::<S>(&app.config);
     let document = section::document(&sections);

@@ -56,7 +56,6 @@ impl State {
 }
 
 /// For an address of its own that only operators reach: `/healthz`, `/readyz`, `/metrics`, without keys.
-#[must_use]
 pub fn router<S: Storage>(app: App<S>) -> Router {
     Router::new()
         .route("/healthz", get(healthz::handle::<S>))

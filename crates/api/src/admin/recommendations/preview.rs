@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use engine::catalogue::choose;
-use model::{Dice, Problem, doc};
+use model::{Dice, doc};
 use recommend::GetProducts;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,7 +51,7 @@ pub(crate) async fn handle<S: Storage>(
     Body(given): Body<PreviewProducts>,
 ) -> ApiResult<Json<Chosen>> {
     let node = doc::parse(&given.step.to_string())?;
-    let step = GetProducts::parse(&node, "step").map_err(|problems| -> Vec<Problem> { problems })?;
+    let step = GetProducts::parse(&node, "step")?;
     let contact = said::find_contact(&app.store, &given.contact).await?;
     let now = app.now();
     let mut dice = Dice::of(&[contact.id.0.unsigned_abs(), now.0.unsigned_abs()]);
