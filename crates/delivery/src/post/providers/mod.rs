@@ -94,7 +94,7 @@ fn seconds(value: Option<&Value>) -> Option<Timestamp> {
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    (seconds.is_finite() && seconds.abs() < 1e11).then(|| Timestamp((seconds * 1e6) as i64))
+    (seconds.is_finite() && seconds.abs() < 1e11).then_some(Timestamp((seconds * 1e6) as i64))
 }
 
 /// RFC 3339.
