@@ -60,7 +60,6 @@ fn notifications_say_what_became_of_the_mail() {
         ("Status: 5.1.1", None),
     ] {
         let said = report(&dsn(&format!("{recipient}{fields}"), &header()));
-        let said = said.map(|(source, kind, status)| (source, kind, status));
         let expected = expected.map(|(kind, status)| ("dsn", kind, status.to_owned()));
         assert_eq!(said, expected, "{fields}");
     }
