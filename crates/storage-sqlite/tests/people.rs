@@ -29,6 +29,9 @@ const MAY_STAY: &[&str] = &[
     "departures",
     // The next run of a model sums it anew, and finds nothing.
     "rfm_dirty",
+    // Which numbers of events were moved before their turn, and how far the mover has come.
+    "recent_taken",
+    "recent_moving",
 ];
 
 /// What nobody but the person has; to be looked for in the file.
@@ -181,8 +184,15 @@ fn no_table_keeps_the_number_of_somebody_who_is_gone() {
         let path = folder.path().join("relance.db");
         let (anna, other) = block_on(fill(&path));
         let sql = Connection::open(&path).unwrap();
+        // Some of what happened lies in the histories already; which row is in which place is the mover's matter.
+        sql.execute_batch(
+            "INSERT INTO events (contact_id, at, event_no, kind_id, received_at, properties)
+               SELECT contact_id, at, event_no + 5000, kind_id, received_at, '' FROM recent_events;",
+        )
+        .unwrap();
         let tables = tables(&sql);
-        for table in tables.iter().filter(|table| *table != "departures") {
+        let told = |table: &&String| !MAY_STAY.contains(&table.as_str()) && *table != "interests";
+        for table in tables.iter().filter(told) {
             assert!(
                 rows_of(&sql, table, other) > 0,
                 "{table}: this test must put something of the contact there"

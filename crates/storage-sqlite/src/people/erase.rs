@@ -174,7 +174,7 @@ impl Gone<'_> {
         for table in ["consent_log", "pending_consents"] {
             self.run(&format!("DELETE FROM {table} WHERE contact_id = ?1"))?;
         }
-        for table in ["short_links", "clicks", "forwards", "reports"] {
+        for table in ["short_links", "clicks", "forwards"] {
             self.run(&format!(
                 "DELETE FROM {table} WHERE message_id IN (SELECT message_id FROM outbox WHERE contact_id = ?1)"
             ))?;
@@ -182,14 +182,8 @@ impl Gone<'_> {
         Ok(())
     }
 
-    /// What others are to be told, and answers that are kept for repeated requests of the API.
+    /// Answers that are kept for repeated requests of the API and name it.
     fn told(&self, contact: &Contact) -> Result<()> {
-        self.run(
-            "UPDATE hooks SET waiting = waiting - (SELECT count(*) FROM hook_deliveries d
-               WHERE d.hook_id = hooks.hook_id AND d.contact_id = ?1 AND d.state = 1)
-             WHERE hook_id IN (SELECT hook_id FROM hook_deliveries WHERE contact_id = ?1 AND state = 1)",
-        )?;
-        self.run("DELETE FROM hook_deliveries WHERE contact_id = ?1")?;
         let named = [&contact.external_id, &contact.email, &contact.phone];
         for value in named.into_iter().flatten() {
             self.run_on("DELETE FROM answers WHERE instr(body, CAST(?1 AS BLOB)) > 0", [value])?;
