@@ -29,6 +29,9 @@ const MAY_STAY: &[&str] = &[
     "departures",
     // The next run of a model sums it anew, and finds nothing.
     "rfm_dirty",
+    // Which numbers of events were moved before their turn, and how far the mover has come.
+    "recent_taken",
+    "recent_moving",
 ];
 
 /// What nobody but the person has; to be looked for in the file.
@@ -135,6 +138,13 @@ async fn fill(path: &Path) -> (ContactId, ContactId) {
              INSERT INTO short_links SELECT 'l{who}', message_id, 1, 'https://shop.example/seen-by-zebulon' FROM outbox WHERE seq = {who};
              INSERT INTO clicks (message_id, kind, link, url, at)
                SELECT message_id, 'click', 'l', 'https://shop.example/seen-by-zebulon', 1 FROM outbox WHERE seq = {who};
+             INSERT OR IGNORE INTO hooks (hook_id, url, kinds, note, active, secrets, created_at, updated_at, waiting)
+               VALUES (1, 'https://hook.example', '[]', '', 1, '[]', 1, 1, 0);
+             UPDATE hooks SET waiting = waiting + 1;
+             INSERT INTO hook_deliveries (hook_id, event_id, kind, contact_id, at, properties, state, due)
+               VALUES (1, 'e{who}', 'Asked', {who}, 1, '{{\"page\":\"seen-by-zebulon\"}}', 1, 1);
+             INSERT INTO answers (who, key, request, begun_at, status, body)
+               VALUES ('key:1', 'k{who}', x'00', 1, 200, CAST('{{\"email\":\"zebulon@quincampoix.test\"}}' AS BLOB));
              INSERT INTO held_triggers VALUES ('j', {who}, 0, 0, '{{\"contact\":{who},\"page\":\"seen-by-zebulon\"}}');
              INSERT INTO held_counts VALUES ('j', 1, 1, 0) ON CONFLICT DO UPDATE SET held = held + 1;"
         ))
@@ -174,8 +184,15 @@ fn no_table_keeps_the_number_of_somebody_who_is_gone() {
         let path = folder.path().join("relance.db");
         let (anna, other) = block_on(fill(&path));
         let sql = Connection::open(&path).unwrap();
+        // Some of what happened lies in the histories already; which row is in which place is the mover's matter.
+        sql.execute_batch(
+            "INSERT INTO events (contact_id, at, event_no, kind_id, received_at, properties)
+               SELECT contact_id, at, event_no + 5000, kind_id, received_at, '' FROM recent_events;",
+        )
+        .unwrap();
         let tables = tables(&sql);
-        for table in tables.iter().filter(|table| *table != "departures") {
+        let told = |table: &&String| !MAY_STAY.contains(&table.as_str()) && *table != "interests";
+        for table in tables.iter().filter(told) {
             assert!(
                 rows_of(&sql, table, other) > 0,
                 "{table}: this test must put something of the contact there"
@@ -202,6 +219,7 @@ fn no_table_keeps_the_number_of_somebody_who_is_gone() {
         let of = |query: &str| -> i64 { one(&sql, &query.replace("ANNA", &anna.to_string())) };
         if erase {
             assert_eq!(of("SELECT n FROM stays WHERE node = 'wait'"), 1);
+            assert_eq!(of("SELECT waiting FROM hooks"), 1);
             assert_eq!(of("SELECT held FROM held_counts"), 1);
             assert_eq!(of("SELECT entered FROM trial_tallies"), 2, "what was counted stays");
             assert_eq!(of("SELECT count(*) FROM orders WHERE contact_id = 0"), 1);
@@ -266,6 +284,7 @@ fn what_was_erased_is_not_in_the_file_any_more() {
     sql.execute_batch(&format!(
         "UPDATE outbox SET detail = NULL WHERE contact_id = {anna};
          UPDATE outbox_bodies SET variables = '{{}}', to_address = NULL WHERE seq IN ({anna}, {anna} + 10);
+         UPDATE hook_deliveries SET properties = '' WHERE contact_id = {anna};
          DELETE FROM consent_log WHERE contact_id = {anna};
          DELETE FROM short_links WHERE code = 'l{anna}';
          DELETE FROM clicks WHERE message_id = (SELECT message_id FROM outbox WHERE seq = {anna});

@@ -56,6 +56,7 @@ fn erase_known(connection: &Connection, known: &[Contact], now: Timestamp) -> Re
         storage::fault::point("erase.in_history");
         one.journeys()?;
         one.consents()?;
+        one.told(contact)?;
         one.messages()?;
         one.bitmaps()?;
         one.run("DELETE FROM segment_states WHERE contact_id = ?1")?;
@@ -177,6 +178,15 @@ impl Gone<'_> {
             self.run(&format!(
                 "DELETE FROM {table} WHERE message_id IN (SELECT message_id FROM outbox WHERE contact_id = ?1)"
             ))?;
+        }
+        Ok(())
+    }
+
+    /// Answers that are kept for repeated requests of the API and name it.
+    fn told(&self, contact: &Contact) -> Result<()> {
+        let named = [&contact.external_id, &contact.email, &contact.phone];
+        for value in named.into_iter().flatten() {
+            self.run_on("DELETE FROM answers WHERE instr(body, CAST(?1 AS BLOB)) > 0", [value])?;
         }
         Ok(())
     }

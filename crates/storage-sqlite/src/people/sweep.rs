@@ -94,6 +94,19 @@ impl Piece<'_> {
 
     fn events(&self, days: Option<u32>) -> Result<(Vec<i64>, u64)> {
         let Some(days) = days else { return Ok(Default::default()) };
+        // What arrived lately may have happened long ago.
+        let late: Vec<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT DISTINCT contact_id FROM recent_events WHERE contact_id > ?1 AND contact_id <= ?2 AND at < ?3",
+            )
+            .and_then(|mut query| {
+                query.query_map((self.from, self.to, self.before(days)), |row| row.get(0))?.collect()
+            })
+            .map_err(driver)?;
+        for contact in late {
+            crate::recent::settle(self.connection, ContactId(contact))?;
+        }
         self.connection
             .prepare_cached(
                 "DELETE FROM message_ids WHERE message_id IN (SELECT message_id FROM events
@@ -153,7 +166,21 @@ impl Piece<'_> {
                AND NOT EXISTS (SELECT 1 FROM enrolments n WHERE n.contact_id = c.contact_id AND n.over = 0)",
             days,
         )?;
-        let ids: Vec<ContactId> = ids.into_iter().map(ContactId).collect();
+        let mut ids: Vec<ContactId> = ids.into_iter().map(ContactId).collect();
+        // What arrived lately does not lie in the histories yet.
+        let mut busy = Vec::new();
+        for id in &ids {
+            crate::recent::settle(self.connection, *id)?;
+            let since: bool = self
+                .connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM events WHERE contact_id = ?1 AND at >= ?2)")
+                .and_then(|mut query| query.query_row((id.0, self.before(days)), |row| row.get(0)))
+                .map_err(driver)?;
+            if since {
+                busy.push(*id);
+            }
+        }
+        ids.retain(|id| !busy.contains(id));
         erase(self.connection, &ids, self.now)
     }
 }
