@@ -78,6 +78,7 @@ impl Desk {
             machine: Arc::new(FixedClock(now)),
             rate: None,
             per_domain: None,
+            shaper: Arc::default(),
             retries: Retries::default(),
             shaper: Arc::default(),
             stop: Arc::default(),
