@@ -78,7 +78,6 @@ impl Desk {
             machine: Arc::new(FixedClock(now)),
             rate: None,
             per_domain: None,
-            shaper: Arc::default(),
             retries: Retries::default(),
             shaper: Arc::default(),
             stop: Arc::default(),
