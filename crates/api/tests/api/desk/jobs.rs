@@ -169,7 +169,7 @@ fn members_of_a_segment_are_exported_alone() {
         let desk = Desk::new().await;
         let mut folder = hello();
         folder["journey"] =
-            folder["journey"].as_str().unwrap().replace("who: with_email", "who: {segment: only-a}").into();
+            folder["journey"].as_str().unwrap().replace("who: with_email", "segment: only-a").into();
         folder["segments"] = json!({"only-a": "format: 1\nsegment: only-a\nname: Only a\ncondition: {field: external_id, is: a}\n"});
         desk.publish("hello", &folder).await;
         let job = desk.post("/api/v1/exports", json!({"what": "contacts", "segment": "only-a"})).await.json();
