@@ -63,14 +63,14 @@ async fn work(
         if worked.messages > 0 {
             delivery.notify_one();
         }
+        if worked.low_stock > 0 {
+            tracing::warn!(sets = worked.low_stock, "coupons run low: see relance coupon list");
+        }
         if worked.dropped > 0 {
             tracing::warn!(inputs = worked.dropped, "dropped: too many caused each other");
         }
     };
     let result = engine.run(&*app.clock, &ended, &told).await;
-    for warning in engine.take_low_stock() {
-        tracing::warn!(set = %warning.set, left = warning.left, "coupons run low");
-    }
     listening.abort();
     result
 }

@@ -229,6 +229,10 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
         let router = api::ops::router(app.clone());
         work.push(tokio::spawn(listen_on(listener, router, limits, stop.clone())));
     }
+    if !args.no_work {
+        // Clicks of before the server ended wait in the base to be judged.
+        api::links::settle_clicks(&app).await?;
+    }
     access::welcome(&app).await?;
     tracing::info!(listen = %listener.local_addr()?, public_url, version = env!("CARGO_PKG_VERSION"), "serving");
     let router = api::router(app);
