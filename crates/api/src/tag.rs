@@ -103,7 +103,7 @@ impl Wanted {
         match self {
             Self::Nothing => false,
             Self::Any => true,
-            Self::These(tags) => tags.iter().any(|known| *known == tag.0),
+            Self::These(tags) => tags.contains(&tag.0),
         }
     }
 }

@@ -145,7 +145,7 @@ pub async fn drafts_are_fenced<S: DeskStore + SettingsStore + Sync>(db: &S) {
     assert_eq!(db.save_draft(same, Some(first.hash.clone())).await.unwrap(), Some(first.clone()));
     let second = db.save_draft(new(2), Some(first.hash.clone())).await.unwrap().unwrap();
     assert_ne!(second.hash, first.hash);
-    assert_eq!(db.load_drafts(kind).await.unwrap(), [second.clone()]);
+    assert_eq!(db.load_drafts(kind).await.unwrap(), std::slice::from_ref(&second));
     assert_eq!(db.load_drafts(DefinitionKind::Template).await.unwrap(), []);
     assert!(!db.remove_draft(kind, slug.clone(), first.hash).await.unwrap());
     assert!(db.remove_draft(kind, slug.clone(), second.hash).await.unwrap());
