@@ -65,7 +65,8 @@ impl DeskStore for Sqlite {
     }
 
     async fn save_draft(&self, draft: NewDraft, before: Option<String>) -> Result<Option<Draft>> {
-        self.write(Urgency::Urgent, move |transaction| save_draft(transaction, &draft, before.as_deref())).await
+        self.write(Urgency::Urgent, move |transaction| save_draft(transaction, &draft, before.as_deref()))
+            .await
     }
 
     async fn remove_draft(&self, kind: DefinitionKind, slug: Slug, hash: String) -> Result<bool> {
