@@ -386,7 +386,7 @@ async fn to_decision(
     ended.notify_one();
     working.await.map_err(|error| error.to_string())??;
     passing.abort();
-    let decided = decided.lock().unwrap_or_else(PoisonError::into_inner);
+    let decided = decided.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut turn = decided.iter();
     let mut current = turn.next();
     let mut times = Vec::new();

@@ -121,7 +121,8 @@ fn it_serves_and_stops_in_order() {
     assert_eq!(server.ask("POST", "/v1/track", &admin, &view(1)).0, 200);
     let (status, figures) = ask(&server.ops, "GET", "/metrics", "", "");
     assert_eq!(status, 200);
-    for figure in ["relance_http_requests_total", "relance_inputs_waiting", "relance_outbox_waiting", "# EOF"] {
+    for figure in ["relance_http_requests_total", "relance_inputs_waiting", "relance_outbox_waiting", "# EOF"]
+    {
         assert!(figures.contains(figure), "{figure} is not in {figures}");
     }
     // Another server on the same base would do the same work in vain.
@@ -226,7 +227,15 @@ fn the_doctor_names_what_is_wrong() {
     let server = format!("smtp://127.0.0.1:{port}?tls=none");
     let gone = relance(
         folder.path(),
-        &["doctor", "--smtp", &server, "--from", "Shop <a@shop.example>", "--public-url", "http://shop.example"],
+        &[
+            "doctor",
+            "--smtp",
+            &server,
+            "--from",
+            "Shop <a@shop.example>",
+            "--public-url",
+            "http://shop.example",
+        ],
     );
     let said = String::from_utf8_lossy(&gone.stdout).into_owned();
     assert!(!gone.status.success() && said.contains("BAD"), "{said}");

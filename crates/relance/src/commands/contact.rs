@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
-use model::{Clock, ContactId, Problem};
+use model::{ContactId, Problem};
 use serde_json::json;
 use storage::{
     audit::{AuditStore, Deed},

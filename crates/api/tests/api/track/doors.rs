@@ -21,7 +21,7 @@ fn keys_are_taken_as_libraries_and_browsers_send_them() {
         let basic = format!("Basic {}", STANDARD.encode(format!("{key}:")));
         let answer = raw(&server, "/v1/track", &[("authorization", &basic)], VIEW).await;
         assert_eq!((answer.status(), answer.text().as_str()), (StatusCode::OK, r#"{"success":true}"#));
-        let mut message: serde_json::Value = serde_json::from_str(VIEW).unwrap();
+        let mut message: Value = serde_json::from_str(VIEW).unwrap();
         message["writeKey"] = key.clone().into();
         // As `sendBeacon` does it: a text, and no header of its own.
         let text = ("content-type", "text/plain;charset=UTF-8");

@@ -14,12 +14,12 @@ use testkit::{at, block_on};
 
 use super::*;
 
-async fn setting(server: &Server, value: serde_json::Value) {
+async fn setting(server: &Server, value: Value) {
     server.store.save_setting("tracking".into(), value).await.unwrap();
     server.clock.forward(Timestamp::MINUTE);
 }
 
-async fn field(server: &Server, definition: serde_json::Value) {
+async fn field(server: &Server, definition: Value) {
     let slug = model::Slug::parse(definition["slug"].as_str().unwrap()).unwrap();
     let new = NewDefinition { kind: DefinitionKind::Field, slug, content: definition };
     server.store.save_definitions(vec![new], server.app.now()).await.unwrap();
@@ -179,7 +179,7 @@ fn pages_screens_and_clocks() {
             assert_eq!(track(&server, &key, body.clone()).await.status(), StatusCode::OK);
         }
         let events = events(&server, contact(&server, "u").await.id).await;
-        let seen: Vec<(&str, Timestamp, serde_json::Value)> = events
+        let seen: Vec<(&str, Timestamp, Value)> = events
             .iter()
             .map(|event| (event.kind.as_str(), event.at, event.properties.clone().into()))
             .collect();
@@ -200,7 +200,7 @@ fn pages_screens_and_clocks() {
 fn a_shop_from_the_first_look_to_the_refund() {
     block_on(async {
         let (server, key) = ready().await;
-        let event = |minute: u32, name: &str, properties: serde_json::Value| {
+        let event = |minute: u32, name: &str, properties: Value| {
             json!({ "type": "track", "userId": "u", "event": name, "messageId": format!("{name}{minute}"),
                 "timestamp": format!("2026-11-02T09:{minute:02}:00Z"), "properties": properties })
         };
@@ -371,11 +371,8 @@ fn bad_amounts_and_quantities_are_refused_by_name() {
             );
         }
         let name = |length: usize| json!({ "userId": "u", "event": "é".repeat(length) });
-        assert_eq!(
-            server.post(&key, "/v1/track", name(model::Event::KIND_LEN_MAX)).await.status(),
-            StatusCode::OK
-        );
-        let answer = server.post(&key, "/v1/track", name(model::Event::KIND_LEN_MAX + 1)).await;
+        assert_eq!(server.post(&key, "/v1/track", name(Event::KIND_LEN_MAX)).await.status(), StatusCode::OK);
+        let answer = server.post(&key, "/v1/track", name(Event::KIND_LEN_MAX + 1)).await;
         assert_eq!(answer.json()["errors"][0]["code"], "event.kind");
         let header = json!({ "userId": "u", "traits": { "firstName": "Ann\u{0}" } });
         let answer = server.post(&key, "/v1/identify", header).await;

@@ -138,19 +138,34 @@ impl Post {
             (None, Some(_), None) => Kind::Smtp,
             (None, None, None) => return Ok(None),
         };
-        let delivery = self.delivery(common, store.path(), kind)?;
-        let transport = match kind {
-            Kind::Smtp => Way::Server(Arc::new(self.server(store, &delivery).await?)),
-            Kind::Capture => Way::Folder(Arc::new(self.folder()?)),
-        };
-        Ok(Some(Ready { transport, delivery }))
+        let delivery = || self.delivery(common, store.path(), kind);
+        Ok(Some(match kind {
+            Kind::Smtp => {
+                let config = self.smtp_config()?;
+                let delivery = delivery()?;
+                let transport = Way::Server(Arc::new(self.server(config, store, &delivery).await?));
+                Ready { transport, delivery }
+            }
+            Kind::Capture => {
+                let folder = self.folder()?;
+                Ready { transport: Way::Folder(Arc::new(folder)), delivery: delivery()? }
+            }
+        }))
     }
 
-    async fn server(&self, store: &Sqlite, delivery: &Delivery) -> Result<Channels<Smtp>, Failure> {
+    fn smtp_config(&self) -> Result<SmtpConfig, Failure> {
         let Some(url) = &self.smtp else {
             return Err(missing("--smtp", "the SMTP server is not given", "--smtp URL or RELANCE_SMTP"));
         };
-        let config = SmtpConfig::parse(url, |path| std::fs::read(path))?;
+        Ok(SmtpConfig::parse(url, |path| std::fs::read(path))?)
+    }
+
+    async fn server(
+        &self,
+        config: SmtpConfig,
+        store: &Sqlite,
+        delivery: &Delivery,
+    ) -> Result<Channels<Smtp>, Failure> {
         let return_path = match &self.return_path {
             Some(address) => {
                 model::field::parse_email(address).map_err(|problem| problem.field("--return-path"))?
