@@ -1,6 +1,6 @@
 //! Requests that are worked on once however often they are sent: `Idempotency-Key`.
 //!
-//! An operation opts in by being listed with [`once!`](crate::once) instead of [`operations!`](crate::operations). A
+//! An operation opts in by being listed with [`once!`](macro@crate::once) instead of [`operations!`](macro@crate::operations). A
 //! client chooses a key (a UUID, say) and sends it again with every try of the same request: the first is worked on, the
 //! others are given its answer, for a day. Keys belong to who sends them. What the server failed at (5xx) may be tried
 //! again with the same key.

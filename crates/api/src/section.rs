@@ -43,7 +43,7 @@ macro_rules! operations {
     }};
 }
 
-/// Adds operations to a section whose requests are worked on once: see [`crate::once`].
+/// Adds operations to a section whose requests are worked on once: see [`mod@crate::once`].
 #[macro_export]
 macro_rules! once {
     ($section:expr, $store:ident; $($module:ident),* $(,)?) => {{
@@ -155,6 +155,7 @@ pub(crate) fn document<S>(sections: &[Section<S>]) -> OpenApi {
             if path.starts_with("/api/v1/") {
                 refusals(&mut operation);
             }
+            problems_are_named(&mut operation);
             let item = PathItem::from_http_methods(methods.clone(), operation);
             match document.paths.paths.get_mut(path) {
                 Some(known) => known.merge_operations(item),
@@ -175,6 +176,20 @@ pub(crate) fn document<S>(sections: &[Section<S>]) -> OpenApi {
     }
     document.components = Some(components.build());
     document
+}
+
+/// Refusals have a media type of their own (RFC 9457), whatever an operation's own list says of its answers.
+fn problems_are_named(operation: &mut Operation) {
+    let problem = RefOr::Ref(Ref::from_schema_name(ProblemDetails::name()));
+    for response in operation.responses.responses.values_mut() {
+        let is_problem = |content: &RefOr<Content>| matches!(content, RefOr::T(content) if content.schema.as_ref() == Some(&problem));
+        if let RefOr::T(response) = response
+            && response.content.get("application/json").is_some_and(is_problem)
+            && let Some(content) = response.content.shift_remove("application/json")
+        {
+            response.content.insert("application/problem+json".to_owned(), content);
+        }
+    }
 }
 
 /// What every operation of the admin API may answer beside what it says itself.

@@ -30,7 +30,7 @@ pub enum Need {
     /// What the contact bought, visited and left in carts.
     Facts(FactNeeds),
     /// Whether a condition about the contact's history holds now, by its place in [`Journey::conditions`]. References in
-    /// it are answered by [`Run::data`] of the token that asks.
+    /// it are answered by `Run::data` of the token that asks.
     Condition(u16),
     /// The last order or event that the one activity of a condition counts, by the condition's place in
     /// [`Journey::conditions`]: [`Answers::set_found`].

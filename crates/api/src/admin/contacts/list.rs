@@ -48,6 +48,7 @@ pub(crate) struct ContactsQuery {
     #[param(max_length = 255)]
     search: Option<String>,
     /// Where to look for it; everywhere without it.
+    #[param(inline)]
     by: Option<By>,
     /// Only the members of this segment.
     segment: Option<String>,

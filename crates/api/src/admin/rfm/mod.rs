@@ -6,7 +6,7 @@ mod migrations;
 mod run;
 
 use ::rfm::{GroupFigures, RfmModel};
-use model::Slug;
+use model::{Slug, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use storage::{
@@ -54,8 +54,8 @@ pub struct GroupBody {
 pub struct RunBody {
     /// The instant that it scored for.
     pub at: At,
-    /// First instant of its window.
-    pub since: At,
+    /// First instant of its window; none when it looks at all time.
+    pub since: Option<At>,
     /// Contacts that moved to another group.
     pub changed: u64,
     /// Cut points between scores, by measure.
@@ -75,7 +75,7 @@ fn run_body(model: Option<&RfmModel>, run: &RunRecord) -> RunBody {
     let groups = figures.into_iter().map(|figures| group_body(model, figures)).collect();
     RunBody {
         at: run.at.into(),
-        since: run.since.into(),
+        since: (run.since > Timestamp::MIN).then_some(At(run.since)),
         changed: run.changed,
         cuts: run.cuts.clone(),
         groups,

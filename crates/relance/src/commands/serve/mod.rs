@@ -56,7 +56,7 @@ pub struct Args {
     /// When told to stop, requests and messages under way are finished within this time, or cut off
     #[arg(long, default_value = "PT20S", value_name = "PERIOD")]
     stop_within: String,
-    /// An origin whose pages may send events, as in https://shop.example; any may when none is given
+    /// An origin whose pages may send events, as in `https://shop.example`; any may when none is given
     #[arg(long, env = "RELANCE_TRACK_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
     track_origin: Vec<String>,
     /// Messages that one key may send in a second; as many as it likes when it is not given
