@@ -22,7 +22,6 @@ pub struct EntryBody {
     pub source: String,
     /// What proves it: an object with place, page, text, language, a keyed hash of the client's address and the message;
     /// or a text of whoever wrote it.
-    #[schema(value_type = Object)]
     pub proof: Value,
 }
 
