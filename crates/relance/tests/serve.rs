@@ -142,7 +142,9 @@ fn what_was_acknowledged_is_there_after_kill_9() {
     let admin = key(folder.path(), "admin");
     for round in 0..3 {
         let server = Server::start(folder.path(), &[]);
-        assert_eq!(events(&server, &admin).min(round * 20), round * 20);
+        if round > 0 {
+            assert_eq!(events(&server, &admin), round * 20, "of the rounds before");
+        }
         for n in round * 20..round * 20 + 20 {
             assert_eq!(server.ask("POST", "/v1/track", &admin, &view(n)).0, 200);
         }
