@@ -19,6 +19,7 @@ use storage::{
     settings::{DefinitionKind, SettingsStore, key},
 };
 use template::{CompileContext, Document, RenderInput, Rendered, Template, Utm};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use policy::{Enforcement, SendingRules, Tracking};
 
@@ -60,6 +61,16 @@ pub(crate) struct Ready {
     pub witness: Witness,
     pub judged_at: Timestamp,
     pub expires_at: Option<Timestamp>,
+}
+
+/// Does work of some milliseconds on a thread of its own. A runtime that has one thread alone gets it done in place: it
+/// asked for everything in one order.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return Ok(work());
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| storage::StoreError::Driver(format!("the preparing thread ended: {error}")))
 }
 
 /// What a batch came to.
@@ -170,9 +181,7 @@ impl<S: OutboxStore + ContactStore + ConsentStore + SettingsStore + PeopleStore 
             }
             batch
         };
-        let mut batch = tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| storage::StoreError::Driver(format!("the preparing thread ended: {error}")))?;
+        let mut batch = apart(work).await?;
         if !batch.short.is_empty() {
             store.save_short_links(std::mem::take(&mut batch.short)).await?;
         }

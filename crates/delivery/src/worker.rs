@@ -445,7 +445,9 @@ impl<S: Store, T: Transport> Round<'_, S, T> {
                 None => std::future::pending().await,
             }
         };
+        // In this order, not in a random one: what comes of the same news is the same.
         tokio::select! {
+            biased;
             done = prepared => batch = Some(done),
             first = self.lanes.said.recv() => news.extend(first),
             () = tokio::time::sleep(wait) => {}

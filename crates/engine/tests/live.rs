@@ -4,6 +4,7 @@ mod support;
 
 use model::{Consent, ConsentState, Slug, Timestamp};
 use storage::{
+    contacts::ContactStore,
     events::EventStore,
     imports::{ContactKey, ImportEvent},
     people::PeopleStore,
@@ -151,6 +152,65 @@ fn a_cart_of_before_signing_in_is_remembered() {
         assert_eq!(shop.messages().await, 1, "half an hour after the cart's last change");
         shop.pass(3 * Timestamp::HOUR).await;
         assert_eq!(shop.messages().await, 1);
+    });
+}
+
+const VISITS: &str = "format: 1\nfields:\n  visits: {type: integer}\n";
+
+const WAITS: &str = r#"
+format: 1
+journey: waits
+audience: {who: with_email, source: existing_and_new}
+triggers: [{on: event, event: Product Viewed}]
+nodes:
+  pause: {kind: wait, for: PT30M}
+  count: {kind: set_field, field: visits, operator: add, value: 1}
+  list: {kind: remove_from_list, list: regulars}
+  again: {kind: wait, for: PT1S}
+  more: {kind: set_field, field: visits, operator: add, value: 1}
+links:
+  - {from: start, to: pause}
+  - {from: pause, to: count}
+  - {from: count, to: list}
+  - {from: list, to: again}
+  - {from: again, to: more}
+"#;
+
+const BEGINS: &str = r#"
+format: 1
+journey: begins
+audience: {who: with_email, source: existing_and_new}
+triggers: [{on: cart_abandoned, after: PT30M}]
+nodes:
+  count: {kind: set_field, field: visits, operator: add, value: 1}
+  list: {kind: add_to_list, list: regulars}
+links:
+  - {from: start, to: count}
+  - {from: count, to: list}
+"#;
+
+#[test]
+fn runs_of_one_contact_write_one_field_in_the_order_in_which_they_go() {
+    block_on(async {
+        let mut shop = Shop::open("2026-03-01T10:00:00Z").await;
+        shop.past(|batch| batch.contacts = vec![contact("ann")]).await;
+        for journey in [WAITS, BEGINS] {
+            shop.publish(&folder(journey, &[("fields.yaml", VISITS)])).await;
+        }
+        shop.happen(|batch, now| {
+            batch.events.push(event("ann", "Product Viewed", now, "product_id", "mug"));
+            cart(batch, "k1", "ann", now, &[("mug", 1, 5)]);
+        })
+        .await;
+        // One alarm: the cart is abandoned, which begins a run that writes before the one that waited does.
+        shop.pass(30 * Timestamp::MINUTE).await;
+        let ann = shop.contact("ann").await;
+        let after = shop.store.load_contacts(vec![ann]).await.unwrap().remove(0);
+        assert_eq!(after.fields["visits"], model::Value::Integer(2));
+        assert_eq!(after.lists, Vec::<Slug>::new(), "who went last took it off");
+        shop.pass(Timestamp::SECOND).await;
+        let after = shop.store.load_contacts(vec![ann]).await.unwrap().remove(0);
+        assert_eq!(after.fields["visits"], model::Value::Integer(3));
     });
 }
 

@@ -211,7 +211,9 @@ impl World {
         if self.life.is_some() {
             return Ok(());
         }
-        let rt = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        // Waiting costs no time, and how fast this machine is decides nothing.
+        let paused = !self.threads;
+        let rt = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(paused).build();
         let rt = rt.map_err(|error| error.to_string())?;
         let (path, now) = (self.path.clone(), self.now);
         let before = self.faults.count();

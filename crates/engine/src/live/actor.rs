@@ -4,7 +4,7 @@
 //! the database, and says what it needs.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -13,8 +13,9 @@ use journey::{
     entry::{Listener, On, Past, admits},
     hear::{Hearing, Profile},
 };
-use model::{Cart, ContactId, Event, Slug, Timestamp, Zone, event::kind};
+use model::{Cart, Contact, ContactId, Event, Slug, Timestamp, Value, Zone, event::kind};
 use storage::{
+    journeys::FieldChange,
     live::{Alarm, Ended, LateGoal, Life, LiveEnrolment},
     lives::HeldTrigger,
 };
@@ -64,6 +65,19 @@ pub(crate) struct Left {
     pub arrived: Vec<u16>,
     /// What came of it.
     pub finished: Finished,
+}
+
+/// A contact as the batch leaves it.
+pub(crate) struct Outcome {
+    /// Enrolments that changed.
+    pub left: Vec<Left>,
+    /// The alarm, where it changed.
+    pub alarm: Option<Alarm>,
+    /// Fields that runs wrote: what was there before the first wrote, and what the last left. Several runs may write one
+    /// field in turns, so that no order of whole runs would tell it.
+    pub fields: Vec<FieldChange>,
+    /// Static lists that runs put the contact on (true) or took it off, as the last left it.
+    pub lists: Vec<(Slug, bool)>,
 }
 
 /// What all actors of a batch know.
@@ -630,8 +644,9 @@ impl Actor {
         drop(self.timers.ring(scene.now));
     }
 
-    /// What came of it: enrolments that changed, and the alarm where it changed.
-    pub fn finish(self) -> (Vec<Left>, Option<Alarm>) {
+    /// What came of it.
+    pub fn finish(self) -> Outcome {
+        let (fields, lists) = self.written.of(&self.person.contact);
         let mut due = self.timers.due().into_iter().chain(self.broken_due).min();
         let mut left = Vec::new();
         for Inside { journey, run, fresh, touched, arrived } in self.inside {
@@ -642,8 +657,8 @@ impl Actor {
             }
         }
         let alarm = Alarm { due, timers: self.timers.to_bytes() };
-        let changed = (alarm != self.alarm).then_some(alarm);
-        (left, changed)
+        let alarm = (alarm != self.alarm).then_some(alarm);
+        Outcome { left, alarm, fields, lists }
     }
 }
 
@@ -664,22 +679,39 @@ fn is_same(inside: &Inside, enrolment: &LiveEnrolment) -> bool {
 /// What runs of a batch wrote into the contact: memory does not know of it.
 #[derive(Default)]
 struct Written {
-    fields: BTreeSet<String>,
-    lists: bool,
+    /// Fields, with what was there before the first run wrote.
+    fields: BTreeMap<String, Option<Value>>,
+    lists: BTreeSet<Slug>,
 }
 
 impl Written {
+    /// To be told after each run that went on.
     fn note(&mut self, run: &Run) {
-        self.fields.extend(run.changes().iter().map(|change| change.field.clone()));
-        self.lists |= run.has_changed_lists();
+        for change in run.changes() {
+            self.fields.entry(change.field.clone()).or_insert_with(|| change.before.clone());
+        }
+        self.lists.extend(run.list_changes().iter().map(|change| change.list.clone()));
+    }
+
+    /// What became of a contact into which all of it was written.
+    fn of(self, contact: &Contact) -> (Vec<FieldChange>, Vec<(Slug, bool)>) {
+        let change = |(field, before): (String, Option<Value>)| {
+            let after = contact.fields.get(&field).cloned();
+            FieldChange { field, before, after }
+        };
+        let member = |list: Slug| {
+            let member = contact.lists.contains(&list);
+            (list, member)
+        };
+        (self.fields.into_iter().map(change).collect(), self.lists.into_iter().map(member).collect())
     }
 
     /// Whether a segment reads what these runs, or this one, wrote.
     fn is_read_by(&self, run: &Run, slug: &Slug, scene: &Scene<'_>) -> bool {
-        if self.fields.is_empty() && !self.lists && !run.has_written() {
+        if self.fields.is_empty() && self.lists.is_empty() && !run.has_written() {
             return false;
         }
-        let lists = self.lists || run.has_changed_lists();
+        let lists = !self.lists.is_empty() || !run.list_changes().is_empty();
         let segments = &scene.ground.workspace.segments;
         let mut open = vec![slug.as_str().to_owned()];
         let mut seen: Vec<String> = Vec::new();
@@ -687,7 +719,8 @@ impl Written {
             let Some(file) = segments.get(&slug).filter(|_| !seen.contains(&slug)) else { continue };
             let reads = file.condition.reads();
             let own = run.changes().iter().any(|change| reads.fields.contains(&change.field));
-            if own || !reads.fields.is_disjoint(&self.fields) || (!reads.lists.is_empty() && lists) {
+            let theirs = self.fields.keys().any(|field| reads.fields.contains(field));
+            if own || theirs || (!reads.lists.is_empty() && lists) {
                 return true;
             }
             open.extend(reads.segments);

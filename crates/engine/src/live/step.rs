@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use serde_json::json;
 use storage::{
     Result, Storage, StoreError,
-    journeys::{CountDelta, FieldChange},
+    journeys::CountDelta,
     live::{
         Alarm, CAUSES_MAX, CouponUse, Done, Ended, EnrolmentStep, LiveEnrolment, NewInput, NewWave,
         StepCommit, StepOutcome,
@@ -32,7 +32,7 @@ use storage::{
 
 use super::{
     Ground, LiveJourney,
-    actor::{Actor, Happening, Inside, Left, Scene},
+    actor::{Actor, Happening, Inside, Left, Outcome, Scene},
     conditions,
     coupons::{CouponAsk, Coupons, Lease},
     lives, load, timers,
@@ -658,7 +658,11 @@ impl<S: Storage> Batch<'_, S> {
             commit.trials.extend(live.into_iter().flat_map(|live| trials::late_goal(live, contact, goal.at)));
         }
         commit.goals.append(&mut actor.goals);
-        let (left, alarm) = actor.finish();
+        let Outcome { left, alarm, fields, lists } = actor.finish();
+        if !fields.is_empty() {
+            commit.changes.push((contact, fields));
+        }
+        commit.lists.extend(lists.into_iter().map(|(list, member)| (contact, list, member)));
         commit.alarms.extend(alarm.map(|alarm| (contact, alarm)));
         for left in left {
             stepped.steps += left.finished.effects.trace.len() as u64;
@@ -729,15 +733,6 @@ impl<S: Storage> Batch<'_, S> {
                 commit.inputs.push(NewInput { event, causes: causes + 1, stored });
             }
         }
-        let change = |change: journey::Change| FieldChange {
-            field: change.field,
-            before: change.before,
-            after: change.after,
-        };
-        if !effects.changes.is_empty() {
-            commit.changes.push((contact, effects.changes.into_iter().map(change).collect()));
-        }
-        commit.lists.extend(effects.lists.into_iter().map(|change| (contact, change.list, change.member)));
         commit.enrolments.push(EnrolmentStep {
             contact,
             run,

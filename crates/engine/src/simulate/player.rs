@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     live::{
-        actor::{Actor, Happening, Inside, Left, Scene},
+        actor::{Actor, Happening, Inside, Left, Outcome, Scene},
         conditions::Ask,
         coupons, lives,
         step::Cares,
@@ -351,7 +351,7 @@ impl<'a> Player<'a> {
             self.answer(&mut actor, &needs, &scene);
         }
         let mut person = actor.person().clone();
-        let (left, alarm) = actor.finish();
+        let Outcome { left, alarm, .. } = actor.finish();
         self.members = members;
         self.own_sends.extend(person.sends.drain(known.min(person.sends.len())..));
         self.past.contact = person.contact;

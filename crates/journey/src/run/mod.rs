@@ -439,10 +439,10 @@ impl Run {
         !self.done.changes.is_empty() || !self.done.lists.is_empty()
     }
 
-    /// Whether it put the contact on a list or took it off one.
+    /// The lists that it put the contact on or took it off so far.
     #[must_use]
-    pub fn has_changed_lists(&self) -> bool {
-        !self.done.lists.is_empty()
+    pub fn list_changes(&self) -> &[ListChange] {
+        &self.done.lists
     }
 
     /// Where the shell puts its answers.
