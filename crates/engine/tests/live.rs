@@ -155,7 +155,7 @@ fn a_cart_of_before_signing_in_is_remembered() {
     });
 }
 
-const VISITS: &str = "format: 1\nfields:\n  visits: {type: integer}\n";
+const VISITS: &str = "fields:\n  visits: {type: integer}\n";
 
 const WAITS: &str = r#"
 format: 1
