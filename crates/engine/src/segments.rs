@@ -326,7 +326,8 @@ async fn states<S: Storage>(
     if condition.activities().is_empty() {
         return Ok(BTreeMap::new());
     }
-    let stored = store.load_member_states(file.slug.clone(), batch.to_vec()).await?;
+    let stored = store.load_member_states(vec![file.slug.clone()], batch.to_vec()).await?;
+    let stored = stored.into_iter().next().unwrap_or_default();
     let mut states = BTreeMap::new();
     let mut refill = BTreeSet::new();
     for (contact, bytes) in batch.iter().zip(stored) {

@@ -1,6 +1,7 @@
 //! A seeded simulation of the living engine: random shops with random but sound journeys, told three times — in calm, with
 //! crashes, in a storm — and looked at all the time. What happens in the shop and where the engine breaks comes from the seed
-//! alone; in a storm the threads of delivery have their say in who meets whom, so a seed may need to be told again.
+//! alone. One seed in sixteen has a base with threads of its own, which have their say in who meets whom: what must always
+//! be so is looked at there too, but two endings are not compared.
 //!
 //! ```text
 //! cargo run -p sim -- --seeds 1000..2000
@@ -76,21 +77,23 @@ impl Figures {
 /// What is not as it must be.
 pub fn run(seed: u64, bounds: &Bounds) -> Result<Figures, Box<Failure>> {
     let mut figures = Figures::default();
+    let alike = |first: &Ending, second: &Ending, weather: Weather, what: &str| {
+        let differences = dump::differ(&first.0, &second.0);
+        if differences.is_empty() || world::has_threads(seed) {
+            return Ok(());
+        }
+        let what = format!("{what}:\n{differences}");
+        Err(Box::new(Failure { seed, weather, what, told: second.1.clone() }))
+    };
     let calm = tell(seed, bounds, Weather::Calm, false, &mut figures)?;
     let crashes = tell(seed, bounds, Weather::Crashes, false, &mut figures)?;
-    let differences = dump::differ(&calm.0, &crashes.0);
-    if !differences.is_empty() {
-        let what = format!("with crashes it ends otherwise (- calm, + crashes):\n{differences}");
-        return Err(Box::new(Failure { seed, weather: Weather::Crashes, what, told: crashes.1 }));
-    }
-    tell(seed, bounds, Weather::Storm, false, &mut figures)?;
+    alike(&calm, &crashes, Weather::Crashes, "with crashes it ends otherwise (- calm, + crashes)")?;
+    let storm = tell(seed, bounds, Weather::Storm, false, &mut figures)?;
     // Some are told twice: nothing may depend on which thread was faster, or on the order in which a map is read.
     if seed % 8 == 1 {
-        let again = tell(seed, bounds, Weather::Calm, false, &mut figures)?;
-        let differences = dump::differ(&calm.0, &again.0);
-        if !differences.is_empty() {
-            let what = format!("told again it ends otherwise (- first, + again):\n{differences}");
-            return Err(Box::new(Failure { seed, weather: Weather::Calm, what, told: again.1 }));
+        for (weather, first) in [(Weather::Calm, &calm), (Weather::Storm, &storm)] {
+            let again = tell(seed, bounds, weather, false, &mut figures)?;
+            alike(first, &again, weather, "told again it ends otherwise (- first, + again)")?;
         }
     }
     figures.messages = calm.0.iter().filter(|line| line.starts_with("messages:")).count();

@@ -134,6 +134,12 @@ fn empty() -> &'static [u8] {
     &EMPTY
 }
 
+/// Whether the base of a seed's story has threads of its own: what they do meanwhile is not the same each time.
+#[must_use]
+pub const fn has_threads(seed: u64) -> bool {
+    seed.is_multiple_of(16)
+}
+
 impl World {
     /// An empty shop.
     ///
@@ -166,7 +172,7 @@ impl World {
             post: Post::new(seed, if seed.is_multiple_of(3) { 4 } else { 0 }),
             told: Vec::new(),
             accepted: BTreeSet::new(),
-            threads: seed.is_multiple_of(16),
+            threads: has_threads(seed),
             chooses: false,
             sending: Sending::default(),
             late: Vec::new(),

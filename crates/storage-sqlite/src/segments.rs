@@ -70,20 +70,12 @@ impl SegmentStore for Sqlite {
         .await
     }
 
-    async fn load_member_states(&self, slug: Slug, contacts: Vec<ContactId>) -> Result<Vec<Option<Vec<u8>>>> {
-        self.read(move |connection| {
-            let Some((no, _)) = records(connection, Some(&slug))?.pop() else {
-                return Ok(vec![None; contacts.len()]);
-            };
-            let mut statement = connection
-                .prepare_cached("SELECT state FROM segment_states WHERE contact_id = ?1 AND segment_no = ?2")
-                .map_err(driver)?;
-            contacts
-                .iter()
-                .map(|id| statement.query_row((id.0, no), |row| row.get(0)).optional().map_err(driver))
-                .collect()
-        })
-        .await
+    async fn load_member_states(
+        &self,
+        slugs: Vec<Slug>,
+        contacts: Vec<ContactId>,
+    ) -> Result<Vec<Vec<Option<Vec<u8>>>>> {
+        self.read(move |connection| states(connection, &slugs, &contacts)).await
     }
 
     async fn load_due_flips(&self, now: Timestamp, limit: usize) -> Result<Vec<(Slug, ContactId)>> {
@@ -296,6 +288,35 @@ fn members(connection: &Connection, no: i64) -> Result<RoaringTreemap> {
         let bitmap = read_bitmap(no, blob(row, 1).map_err(driver)?)?;
         all.append(bitmap.into_iter().map(|id| base | u64::from(id)))
             .map_err(|error| inconsistent("segment_chunks", no, error))?;
+    }
+    Ok(all)
+}
+
+/// What is kept for some segments. All of a contact's lie together: it is looked up once, whatever number is asked for.
+fn states(
+    connection: &Connection,
+    slugs: &[Slug],
+    contacts: &[ContactId],
+) -> Result<Vec<Vec<Option<Vec<u8>>>>> {
+    let mut all = vec![vec![None; contacts.len()]; slugs.len()];
+    let places: Vec<(i64, usize)> = records(connection, None)?
+        .into_iter()
+        .filter_map(|(no, record)| Some((no, slugs.iter().position(|slug| *slug == record.slug)?)))
+        .collect();
+    if places.is_empty() {
+        return Ok(all);
+    }
+    let mut statement = connection
+        .prepare_cached("SELECT segment_no, state FROM segment_states WHERE contact_id = ?1")
+        .map_err(driver)?;
+    for (row_of, contact) in contacts.iter().enumerate() {
+        let mut rows = statement.query([contact.0]).map_err(driver)?;
+        while let Some(row) = rows.next().map_err(driver)? {
+            let no: i64 = row.get(0).map_err(driver)?;
+            if let Some((_, place)) = places.iter().find(|(known, _)| *known == no) {
+                all[*place][row_of] = Some(row.get(1).map_err(driver)?);
+            }
+        }
     }
     Ok(all)
 }

@@ -148,12 +148,12 @@ pub trait SegmentStore {
         answers: Vec<(Slug, String, Vec<MemberAnswer>)>,
         at: Timestamp,
     ) -> impl Future<Output = Result<Vec<Moved>>> + Send;
-    /// What is kept of these contacts' histories for a segment, in the order of the ids.
+    /// What is kept of these contacts' histories for some segments: for each segment, in the order of the ids.
     fn load_member_states(
         &self,
-        slug: Slug,
+        slugs: Vec<Slug>,
         contacts: Vec<ContactId>,
-    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>>> + Send;
+    ) -> impl Future<Output = Result<Vec<Vec<Option<Vec<u8>>>>>> + Send;
     /// The contacts whose membership of a segment time changes until `now` (included), the earliest first, at most
     /// `limit`.
     fn load_due_flips(

@@ -232,10 +232,11 @@ impl<S: Storage> Batch<'_, S> {
         let stays =
             |enters: &Enters| enters.journey.rules.journey.nodes.iter().any(|node| node.step.may_stay());
         if enters.is_none_or(stays) {
-            for enrolment in self.store.load_inside(ids.clone()).await? {
+            let (found, loaded) =
+                tokio::try_join!(self.store.load_inside(ids.clone()), self.store.load_alarms(ids.clone()))?;
+            for enrolment in found {
                 inside.entry(enrolment.contact).or_default().push(enrolment);
             }
-            let loaded = self.store.load_alarms(ids.clone()).await?;
             alarms = ids.iter().copied().zip(loaded).collect();
         }
         let mut ended = self.ended(&agendas).await?;

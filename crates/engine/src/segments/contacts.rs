@@ -57,7 +57,8 @@ pub async fn evaluate_kept<S: Storage>(
     let kept = kept.map_or(&[][..], std::slice::from_ref);
     // Whoever asks for unknown ids learns that they are: the profiles are always loaded.
     let needs = Needs { profile: true, ..Needs::of(workspace, conditions.iter().copied(), kept) };
-    let loaded = Loaded::load(store, ids, &needs, None, BTreeMap::new()).await?;
+    let with_profile = ids.iter().copied().collect();
+    let loaded = Loaded::load(store, ids, &with_profile, &needs, None, BTreeMap::new()).await?;
     let mut answers = Vec::with_capacity(loaded.contacts.len());
     for contact in &loaded.contacts {
         let person = loaded.person(workspace, contact, kept);
@@ -101,15 +102,21 @@ pub async fn answer<S: Storage>(
     now: Timestamp,
 ) -> Result<Vec<Vec<Outcome>>> {
     let needs = Needs::of(workspace, questions.iter().map(|question| question.condition), given.kept);
-    let decided: Vec<BTreeSet<ContactId>> = match needs.profile {
-        true => questions.iter().map(|question| declined(workspace, question, &given, now)).collect(),
-        false => vec![BTreeSet::new(); questions.len()],
-    };
-    let open = questions
-        .iter()
-        .zip(&decided)
-        .flat_map(|(question, decided)| question.contacts.iter().copied().filter(|id| !decided.contains(id)));
-    let loaded = Loaded::load(store, open.collect(), &needs, given.catalogue, given.placements).await?;
+    let (mut open, mut with_profile) = (Vec::new(), BTreeSet::new());
+    let mut decided: Vec<BTreeSet<ContactId>> = Vec::with_capacity(questions.len());
+    for question in questions {
+        // Profiles are large: only those are read that a condition of their own contact asks about.
+        let reads =
+            needs.profile && Needs::of(workspace, std::iter::once(question.condition), given.kept).profile;
+        let known = if reads { declined(workspace, question, &given, now) } else { BTreeSet::new() };
+        let left = question.contacts.iter().copied().filter(|id| !known.contains(id));
+        open.extend(left.clone());
+        if reads {
+            with_profile.extend(left);
+        }
+        decided.push(known);
+    }
+    let loaded = Loaded::load(store, open, &with_profile, &needs, given.catalogue, given.placements).await?;
     let ask_one = |(question, decided): (&Question<'_>, &BTreeSet<ContactId>)| {
         let outcome = |id: &ContactId| {
             if decided.contains(id) {
@@ -320,7 +327,7 @@ impl Histories {
 }
 
 struct Loaded {
-    /// Ascending by id; known by nothing but the id where no condition reads the profile.
+    /// Ascending by id; known by nothing but the id where no condition reads the profile of that contact.
     contacts: Vec<Contact>,
     totals: BTreeMap<ContactId, Totals>,
     placements: BTreeMap<ContactId, Vec<RfmPlacement>>,
@@ -333,16 +340,20 @@ impl Loaded {
     async fn load<S: Storage>(
         store: &S,
         mut ids: Vec<ContactId>,
+        with_profile: &BTreeSet<ContactId>,
         needs: &Needs,
         catalogue: Option<Arc<Catalogue>>,
         placed: BTreeMap<ContactId, Vec<RfmPlacement>>,
     ) -> Result<Self> {
         ids.sort_unstable();
         ids.dedup();
-        let contacts = match needs.profile {
-            true => store.load_contacts(ids.clone()).await?,
-            false => ids.iter().map(|id| Contact { id: *id, ..Contact::default() }).collect(),
+        let mut contacts = match with_profile.is_empty() {
+            false => store.load_contacts(with_profile.iter().copied().collect()).await?,
+            true => Vec::new(),
         };
+        let without = ids.iter().filter(|id| !with_profile.contains(id));
+        contacts.extend(without.map(|id| Contact { id: *id, ..Contact::default() }));
+        contacts.sort_unstable_by_key(|contact| contact.id);
         let totals = match needs.totals {
             true => store.load_totals(ids.clone()).await?,
             false => Vec::new(),

@@ -96,12 +96,17 @@ impl Watch {
         let orders = load_orders(store, inputs).await?;
         let mut all = BTreeMap::new();
         let mut refills: BTreeMap<usize, BTreeSet<ContactId>> = BTreeMap::new();
-        for (place, contacts) in needed {
-            let ids: Vec<ContactId> = contacts.into_iter().collect();
+        let everybody: BTreeSet<ContactId> = needed.values().flatten().copied().collect();
+        let everybody: Vec<ContactId> = everybody.into_iter().collect();
+        let slugs = needed.keys().map(|place| self.segments[*place].file.slug.clone()).collect();
+        let stored = store.load_member_states(slugs, everybody.clone()).await?;
+        for ((place, contacts), stored) in needed.into_iter().zip(stored) {
             let file = &self.segments[place].file;
-            let stored = store.load_member_states(file.slug.clone(), ids.clone()).await?;
             let mut states = States { own: asked[place].clone(), ..States::default() };
-            for (contact, bytes) in ids.iter().zip(stored) {
+            for (contact, bytes) in everybody.iter().zip(stored) {
+                if !contacts.contains(contact) {
+                    continue;
+                }
                 let state = bytes.and_then(|bytes| from_bytes(&bytes, &file.condition));
                 // A clock that was set back: what left the window since may be inside again.
                 let Some((until, state)) = state.filter(|(_, state)| state.as_of() <= now) else {
