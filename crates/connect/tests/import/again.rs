@@ -52,6 +52,9 @@ impl SettingsStore for Fragile<'_> {
     async fn load_definitions(&self, kind: DefinitionKind) -> storage::Result<Vec<Definition>> {
         self.store.load_definitions(kind).await
     }
+    async fn load_retired(&self, kind: DefinitionKind) -> storage::Result<Vec<(model::Slug, u32)>> {
+        self.store.load_retired(kind).await
+    }
     async fn load_definition(
         &self,
         kind: DefinitionKind,

@@ -5,6 +5,7 @@ mod generate;
 mod get;
 mod list;
 mod put;
+mod remove;
 
 use engine::live::coupons::load_terms;
 use model::{
@@ -25,7 +26,7 @@ use crate::{
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    let section = operations!(Section::new("coupons"), S; list, get, put);
+    let section = operations!(Section::new("coupons"), S; list, get, put, remove);
     once!(section, S; codes, generate)
 }
 

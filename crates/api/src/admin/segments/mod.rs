@@ -5,8 +5,7 @@ mod get;
 mod list;
 mod preview;
 mod put;
-
-pub(crate) use put::text;
+mod remove;
 
 use std::sync::Arc;
 
@@ -21,13 +20,12 @@ use crate::{
     ApiResult, operations,
     said::{At, Names},
     section::Section,
-    tag::Tag,
 };
 
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("segments"), S; list, get, put, preview, contacts)
+    operations!(Section::new("segments"), S; list, get, put, remove, preview, contacts)
 }
 
 /// Whether the members are those of the condition.
@@ -79,10 +77,6 @@ fn body(workspace: &Workspace, file: &SegmentFile, record: Option<&SegmentRecord
         built_at: record.map(|record| record.built_at.into()),
         refers_to: file.condition.reads().segments.into_iter().collect(),
     }
-}
-
-fn tag(file: &SegmentFile) -> Tag {
-    Tag::of(&file.source)
 }
 
 async fn workspace<S: Storage>(store: &S) -> ApiResult<Arc<Workspace>> {

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use storage::Storage;
 use utoipa::ToSchema;
 
-use super::{put::text, workspace};
+use super::workspace;
 use crate::{
     ApiResult, App,
     access::Viewer,
+    admin::definitions::text,
     extract::Body,
     problem::ProblemBody,
     said::{self, ContactName},

@@ -8,9 +8,14 @@ use storage::Storage;
 use template::{RenderInput, Template};
 use utoipa::ToSchema;
 
-use super::{compile, context, currency, find};
+use super::{compile, context, currency};
 use crate::{
-    ApiResult, App, access::Viewer, admin::segments::text, extract::Body, problem::ProblemBody, said,
+    ApiResult, App,
+    access::Viewer,
+    admin::definitions::{TEMPLATE, text},
+    extract::Body,
+    problem::ProblemBody,
+    said,
 };
 
 /// A template to look at: a saved one, or a draft.
@@ -65,7 +70,7 @@ pub(crate) async fn handle<S: Storage>(
     let context = context(&app.store).await?;
     let (source, slug) = match &given.template {
         Some(name) => {
-            let definition = find(&app.store, name).await?;
+            let definition = TEMPLATE.find(&app.store, name).await?;
             (definition.content.to_string(), definition.slug)
         }
         None => (text(given.definition, given.source)?, said::slug("preview")?),

@@ -12,10 +12,11 @@ use storage::{
 };
 use utoipa::ToSchema;
 
-use super::{compile, context, find, preview::variables};
+use super::{compile, context, preview::variables};
 use crate::{
     ApiResult, App,
     access::Editor,
+    admin::definitions::TEMPLATE,
     audit,
     extract::{Body, Named},
     said,
@@ -57,7 +58,7 @@ pub(crate) async fn handle<S: Storage>(
     Named(slug): Named<String>,
     Body(given): Body<TestTemplate>,
 ) -> ApiResult<Json<TestBody>> {
-    let definition = find(&app.store, &slug).await?;
+    let definition = TEMPLATE.find(&app.store, &slug).await?;
     let context = context(&app.store).await?;
     let (_, template) = compile(&definition.content.to_string(), &definition.slug, &context)?;
     let contact = said::find_contact(&app.store, &given.contact).await?;
