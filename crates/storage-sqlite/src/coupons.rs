@@ -86,6 +86,10 @@ impl CouponStore for Sqlite {
         self.read(move |connection| count(connection, &set, now)).await
     }
 
+    async fn count_codes_of(&self, sets: Vec<Slug>, now: Timestamp) -> Result<Vec<CouponCounts>> {
+        self.read(move |connection| sets.iter().map(|set| count(connection, set, now)).collect()).await
+    }
+
     async fn redeem_codes(&self, redemptions: Vec<Redemption>) -> Result<Vec<Redeemed>> {
         self.write(Urgency::Normal, move |transaction| {
             let shared = shared_codes(transaction)?;

@@ -9,7 +9,7 @@ use storage::{
     settings::{DefinitionKind, NewDefinition},
 };
 
-use crate::{Sqlite, audit, coupons, lives, pool::driver, segments, settings};
+use crate::{Sqlite, audit, coupons, lives, pool::driver, rfm, segments, settings};
 
 impl RetireStore for Sqlite {
     async fn rules_mark(&self) -> Result<RulesMark> {
@@ -49,6 +49,7 @@ fn retire(connection: &Connection, retirement: &Retirement) -> Result<bool> {
     match kind {
         DefinitionKind::Segment => segments::forget(connection, slug)?,
         DefinitionKind::CouponSet => coupons::forget_free(connection, slug)?,
+        DefinitionKind::RfmModel => rfm::forget_model(connection, slug)?,
         _ => {}
     }
     lives::touch(connection)?;

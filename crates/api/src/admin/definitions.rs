@@ -33,8 +33,10 @@ pub(crate) struct Kind {
     pub kind: DefinitionKind,
     /// In sentences.
     pub what: &'static str,
-    /// Where its file names itself; what the audit log calls it.
+    /// Where its file names itself.
     pub field: &'static str,
+    /// What the audit log calls it, before its slug.
+    pub object: &'static str,
     /// The code when its file names itself otherwise.
     pub misnamed: &'static str,
     /// What the audit log calls saving it.
@@ -48,6 +50,7 @@ pub(crate) const SEGMENT: Kind = Kind {
     kind: DefinitionKind::Segment,
     what: "segment",
     field: "segment",
+    object: "segment",
     misnamed: "segment.name",
     saved: "segment.save",
     removed: "segment.delete",
@@ -57,6 +60,7 @@ pub(crate) const TEMPLATE: Kind = Kind {
     kind: DefinitionKind::Template,
     what: "template",
     field: "template",
+    object: "template",
     misnamed: "template.name",
     saved: "template.save",
     removed: "template.delete",
@@ -66,9 +70,21 @@ pub(crate) const COUPONS: Kind = Kind {
     kind: DefinitionKind::CouponSet,
     what: "coupon set",
     field: "coupons",
+    object: "coupons",
     misnamed: "coupon.name",
     saved: "coupons.save",
     removed: "coupons.delete",
+};
+
+/// RFM models.
+pub(crate) const RFM: Kind = Kind {
+    kind: DefinitionKind::RfmModel,
+    what: "RFM model",
+    field: "model",
+    object: "rfm",
+    misnamed: "rfm.name",
+    saved: "rfm.save",
+    removed: "rfm.delete",
 };
 
 /// A definition as it is put: one of the two.
@@ -184,7 +200,7 @@ impl Kind {
         slug: &Slug,
         details: Value,
     ) -> ApiResult<()> {
-        audit::note(app, by, self.saved, format!("{}:{slug}", self.field), details).await
+        audit::note(app, by, self.saved, format!("{}:{slug}", self.object), details).await
     }
 
     /// Takes a definition back, unless something uses it.
@@ -204,7 +220,7 @@ impl Kind {
             let there = self.find(&app.store, name).await?;
             precondition.require(Some(&tag(&there)))?;
             self.unused(app, &there.slug).await?;
-            let object = format!("{}:{}", self.field, there.slug);
+            let object = format!("{}:{}", self.object, there.slug);
             let deed = audit::deed(app, by, self.removed, object, json!({ "version": there.version }));
             let retirement = Retirement {
                 kind: self.kind,
@@ -232,7 +248,7 @@ impl Kind {
         for draft in self.drafts(app, slug, &uses).await? {
             problems.push(self.refusal(
                 slug,
-                format!("the draft of the journey `{draft}`"),
+                &format!("the draft of the journey `{draft}`"),
                 "journeys",
                 &draft,
             ));
@@ -266,14 +282,14 @@ impl Kind {
     fn in_use(&self, slug: &Slug, user: &User) -> Problem {
         match user {
             User::Journey { slug: by, version } => {
-                self.refusal(slug, format!("version {version} of the journey `{by}`"), "journeys", by)
+                self.refusal(slug, &format!("version {version} of the journey `{by}`"), "journeys", by)
             }
-            User::Segment(by) => self.refusal(slug, format!("the segment `{by}`"), "segments", by),
-            User::Template(by) => self.refusal(slug, format!("the template `{by}`"), "templates", by),
+            User::Segment(by) => self.refusal(slug, &format!("the segment `{by}`"), "segments", by),
+            User::Template(by) => self.refusal(slug, &format!("the template `{by}`"), "templates", by),
         }
     }
 
-    fn refusal(&self, slug: &Slug, user: String, field: &'static str, by: &Slug) -> Problem {
+    fn refusal(&self, slug: &Slug, user: &str, field: &'static str, by: &Slug) -> Problem {
         let cure = match field {
             "journeys" => "stop that journey, or publish it without; change its draft, or throw it away",
             _ => "change that first, or delete it",

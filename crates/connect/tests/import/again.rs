@@ -10,7 +10,7 @@ use model::{Product, ProductId, Timestamp};
 use proptest::prelude::*;
 use storage::{
     StoreError,
-    catalogue::{CatalogueStore, ProductDay, ProductQuery},
+    catalogue::{CatalogueStore, ProductDay, ProductPage, ProductQuery},
     imports::{Checkpoint, ImportBatch, ImportOutcome, ImportStore},
     settings::{Definition, DefinitionKind, NewDefinition, SettingsStore},
 };
@@ -78,7 +78,7 @@ impl CatalogueStore for Fragile<'_> {
         query: ProductQuery,
         after: ProductId,
         limit: usize,
-    ) -> storage::Result<Vec<Product>> {
+    ) -> storage::Result<ProductPage> {
         self.store.browse_products(query, after, limit).await
     }
     async fn find_products(&self, external_ids: Vec<String>) -> storage::Result<Vec<Option<Product>>> {

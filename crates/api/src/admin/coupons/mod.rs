@@ -18,7 +18,7 @@ use storage::{Storage, coupons::CouponCounts};
 use utoipa::ToSchema;
 
 use crate::{
-    ApiError, ApiResult, once, operations,
+    ApiError, ApiResult, operations,
     said::{self, At, Names},
     section::Section,
 };
@@ -26,8 +26,7 @@ use crate::{
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    let section = operations!(Section::new("coupons"), S; list, get, put, remove);
-    once!(section, S; codes, generate)
+    operations!(Section::new("coupons"), S; list, get, put, remove, codes, generate)
 }
 
 /// A set and what became of its codes.

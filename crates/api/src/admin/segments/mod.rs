@@ -17,7 +17,7 @@ use storage::{Storage, segments::SegmentRecord};
 use utoipa::ToSchema;
 
 use crate::{
-    ApiResult, operations,
+    ApiResult, each_time, operations,
     said::{At, Names},
     section::Section,
 };
@@ -25,7 +25,8 @@ use crate::{
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("segments"), S; list, get, put, remove, preview, contacts)
+    let section = operations!(Section::new("segments"), S; list, get, put, remove, contacts);
+    each_time!(section, S; preview)
 }
 
 /// Whether the members are those of the condition.

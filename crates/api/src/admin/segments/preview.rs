@@ -29,6 +29,7 @@ pub const SAMPLE_MAX: usize = 100;
 /// A condition to look at: one of the four.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"condition": {"consent": "newsletter", "is": "subscribed"}, "sample": 5}))]
 pub(crate) struct PreviewSegment {
     /// A condition, as it stands in a segment's file.
     #[schema(value_type = Option<Object>, example = json!({"consent": "newsletter", "is": "subscribed"}))]
@@ -47,6 +48,7 @@ pub(crate) struct PreviewSegment {
 
 /// Who satisfies a condition.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = SegmentPreview)]
 pub(crate) struct PreviewBody {
     /// Contacts in the base.
     contacts: u64,

@@ -17,12 +17,13 @@ use storage::{
 use template::{CompileContext, Document, Template};
 use utoipa::ToSchema;
 
-use crate::{ApiResult, operations, problem::ProblemBody, said::At, section::Section};
+use crate::{ApiResult, each_time, operations, problem::ProblemBody, said::At, section::Section};
 
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("templates"), S; list, get, put, remove, preview, test)
+    let section = operations!(Section::new("templates"), S; list, get, put, remove, test);
+    each_time!(section, S; preview)
 }
 
 /// A template's version.

@@ -21,6 +21,7 @@ use crate::{
 /// A template to look at: a saved one, or a draft.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"template": "welcome", "contact": "C-1042", "locale": "fr-FR"}))]
 pub(crate) struct PreviewTemplate {
     /// One that is saved.
     template: Option<String>,
@@ -41,6 +42,7 @@ pub(crate) struct PreviewTemplate {
 
 /// What it looks like.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = TemplatePreview)]
 pub(crate) struct PreviewBody {
     /// One line.
     subject: String,

@@ -20,7 +20,14 @@ use crate::{
     path = "/api/v1/templates/{slug}",
     operation_id = "putTemplate",
     params(("slug" = String, Path, description = "What it is known by")),
-    request_body(content = PutDefinition, example = json!({"definition": {}})),
+    request_body(
+        content = PutDefinition,
+        example = json!({"definition": {
+            "format": 1, "template": "hello", "languages": ["en", "fr"],
+            "subject": {"en": "Hello", "fr": "Bonjour"},
+            "blocks": [{"kind": "text", "text": {"en": "Thank you", "fr": "Merci"}}]
+        }})
+    ),
     responses((status = 200, body = TemplateBody))
 )]
 pub(crate) async fn handle<S: Storage>(

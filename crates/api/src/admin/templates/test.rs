@@ -28,6 +28,7 @@ const TEST: &str = "template-test";
 /// To whom.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"contact": "C-1042", "to": "us@shop.example"}))]
 pub(crate) struct TestTemplate {
     /// Whose data it shows: the shop's id, an email address, or `id:` and the contact's number.
     contact: String,
@@ -37,6 +38,7 @@ pub(crate) struct TestTemplate {
 
 /// The message.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = TestedTemplate)]
 pub(crate) struct TestBody {
     /// Its id: see the log of messages.
     message_id: String,

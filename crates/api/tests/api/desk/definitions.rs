@@ -152,8 +152,7 @@ fn a_segment_is_forgotten_by_the_engine_and_may_come_back() {
         let stale = desk.delete(path, "\"other\"").await;
         assert_eq!((stale.status().as_u16(), stale.code().as_str()), (412, "precondition.failed"));
         let viewer = desk.server.key(KeyScope::Read).await;
-        let refused =
-            desk.server.ask_with(Method::DELETE, &viewer, path, None, &[("if-match", &tag)]).await;
+        let refused = desk.server.ask_with(Method::DELETE, &viewer, path, None, &[("if-match", &tag)]).await;
         assert_eq!(refused.code(), "access.forbidden");
         assert_eq!(desk.delete("/api/v1/segments/nobody", "*").await.code(), "not_found");
 
@@ -176,7 +175,11 @@ fn a_segment_is_forgotten_by_the_engine_and_may_come_back() {
         assert_eq!(desk.get(path).await.json()["members"], 3);
         // A journey that takes it beside it: versions go on behind the one that says that it was gone.
         let published = desk.publish("a", &json!({ "journey": JOURNEY })).await;
-        assert_eq!(published["life"]["version"].as_u64().or(published["version"].as_u64()), Some(1), "{published}");
+        assert_eq!(
+            published["life"]["version"].as_u64().or(published["version"].as_u64()),
+            Some(1),
+            "{published}"
+        );
     });
 }
 
