@@ -38,7 +38,7 @@ pub fn router<S: Storage>(app: App<S>) -> Router {
     for section in sections {
         router = router.merge(section.into_router());
     }
-    ops::layers(router.merge(ops::openapi(document)), &app).with_state(app)
+    ops::layers(router.merge(ops::openapi(&document)), &app).with_state(app)
 }
 
 /// The OpenAPI 3.1 document of everything that the server answers.

@@ -1,9 +1,12 @@
 //! Requests that are worked on once however often they are sent: `Idempotency-Key`.
 //!
-//! An operation opts in by being listed with [`once!`](macro@crate::once) instead of [`operations!`](macro@crate::operations). A
-//! client chooses a key (a UUID, say) and sends it again with every try of the same request: the first is worked on, the
+//! Every POST of the admin API that is listed with [`operations!`](macro@crate::operations) is such; what is not, is listed
+//! with [`each_time!`](macro@crate::each_time). A client chooses a key (a UUID, say) and sends it again with every try of the same request: the first is worked on, the
 //! others are given its answer, for a day. Keys belong to who sends them. What the server failed at (5xx) may be tried
 //! again with the same key.
+//!
+//! What an answer shows once and is kept nowhere ([`Shown`]: a new key) is not kept here either: a repeat is told that it
+//! was done.
 //!
 //! The work goes on when the client hangs up or the request's time is over: its answer is kept, and a repeat gets it.
 
@@ -37,6 +40,10 @@ pub const REPEATED: &str = "idempotent-replayed";
 pub const KEY_LEN_MAX: usize = 200;
 /// The largest answer that is kept, in bytes; a larger one is given once, and a repeat is told so.
 const ANSWER_MAX: usize = 1024 * 1024;
+
+/// Marks an answer that shows a secret which is kept nowhere: put it beside the body, as an [`axum::Extension`].
+#[derive(Clone, Copy, Debug)]
+pub struct Shown;
 
 /// Headers that belong to an answer that is kept.
 const KEPT: [HeaderName; 3] = [header::CONTENT_TYPE, header::ETAG, header::LOCATION];
@@ -145,8 +152,22 @@ fn mismatch() -> ApiError {
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, problem)
 }
 
+fn already() -> ApiError {
+    let problem = Problem::new("idempotency.shown", "it was done, and its answer is shown once")
+        .field("Idempotency-Key")
+        .cure("if the answer did not arrive, take back what it made, and do it again with a new Idempotency-Key");
+    ApiError::new(StatusCode::CONFLICT, problem)
+}
+
 /// The answer, and what is kept of it: nothing when the request may be tried again.
 async fn keep(response: Response) -> (Response, Option<KeptAnswer>) {
+    if response.extensions().get::<Shown>().is_some() {
+        return (response, keep_plain(already().into_response()).await.1);
+    }
+    keep_plain(response).await
+}
+
+async fn keep_plain(response: Response) -> (Response, Option<KeptAnswer>) {
     let (parts, body) = response.into_parts();
     let status = parts.status;
     let again = status.is_server_error()

@@ -136,6 +136,17 @@ pub async fn find_contact<S: Storage>(store: &S, text: &str) -> ApiResult<Contac
     store.load_contacts(ids).await?.into_iter().next().ok_or_else(unknown)
 }
 
+/// The contact that a list is asked for, if it is for one.
+///
+/// # Errors
+/// 404 `contact.unknown`.
+pub async fn contact_asked_for<S: Storage>(store: &S, text: Option<&str>) -> ApiResult<Option<ContactId>> {
+    match text {
+        Some(text) => Ok(Some(find_contact(store, text).await?.id)),
+        None => Ok(None),
+    }
+}
+
 fn unknown_contact(text: &str) -> Problem {
     Problem::new("contact.unknown", format!("nobody is known as `{text}`"))
         .field("contact")

@@ -9,6 +9,8 @@
 //! }
 //! ```
 
+use std::collections::BTreeMap;
+
 use axum::{
     Router,
     handler::Handler,
@@ -25,6 +27,9 @@ use utoipa::{
 
 use crate::{App, once::Once, problem::ProblemDetails};
 
+/// What paths of the admin API begin with.
+const ADMIN: &str = "/api/v1/";
+
 /// Operations that belong together.
 pub struct Section<S> {
     tag: &'static str,
@@ -33,7 +38,8 @@ pub struct Section<S> {
     schemas: Vec<(String, RefOr<Schema>)>,
 }
 
-/// Adds operations to a section: modules that hold a `handle`, generic over the storage.
+/// Adds operations to a section: modules that hold a `handle`, generic over the storage. A POST of the admin API among
+/// them is worked on once when it carries an `Idempotency-Key`: see [`mod@crate::once`].
 #[macro_export]
 macro_rules! operations {
     ($section:expr, $store:ident; $($module:ident),* $(,)?) => {{
@@ -43,12 +49,13 @@ macro_rules! operations {
     }};
 }
 
-/// Adds operations to a section whose requests are worked on once: see [`mod@crate::once`].
+/// Adds operations to a section that are worked on each time they are asked: what changes nothing, what somebody who has
+/// not signed in asks, and what must not be kept, as a password.
 #[macro_export]
-macro_rules! once {
+macro_rules! each_time {
     ($section:expr, $store:ident; $($module:ident),* $(,)?) => {{
         let section = $section;
-        $(let section = section.once::<$module::__path_handle, _, _>($module::handle::<$store>);)*
+        $(let section = section.each_time::<$module::__path_handle, _, _>($module::handle::<$store>);)*
         section
     }};
 }
@@ -60,12 +67,34 @@ impl<S: Storage> Section<S> {
         Self { tag, router: Router::new(), operations: Vec::new(), schemas: Vec::new() }
     }
 
-    /// With an operation: what `#[utoipa::path]` made of it, and the function itself.
+    /// With an operation: what `#[utoipa::path]` made of it, and the function itself. A POST of the admin API is worked
+    /// on once for each `Idempotency-Key`.
     ///
     /// # Panics
     /// When the operation names no method, or one that is routed already: at the start of the program, in every test.
     #[must_use]
-    pub fn operation<P, H, T>(mut self, handler: H) -> Self
+    pub fn operation<P, H, T>(self, handler: H) -> Self
+    where
+        P: Path + utoipa::__dev::SchemaReferences,
+        H: Handler<T, App<S>>,
+        T: 'static,
+    {
+        if P::methods() != [HttpMethod::Post] || !P::path().starts_with(ADMIN) {
+            return self.each_time::<P, H, T>(handler);
+        }
+        let mut section = self.each_time::<P, _, T>(Once(handler));
+        if let Some((_, _, operation)) = section.operations.last_mut() {
+            crate::once::describe(operation);
+        }
+        section
+    }
+
+    /// With an operation that is worked on each time it is asked.
+    ///
+    /// # Panics
+    /// As [`Section::operation`].
+    #[must_use]
+    pub fn each_time<P, H, T>(mut self, handler: H) -> Self
     where
         P: Path + utoipa::__dev::SchemaReferences,
         H: Handler<T, App<S>>,
@@ -80,24 +109,6 @@ impl<S: Storage> Section<S> {
         self.operations.push((P::path(), methods, operation));
         P::schemas(&mut self.schemas);
         self
-    }
-
-    /// With an operation whose requests are worked on once when they carry an `Idempotency-Key`.
-    ///
-    /// # Panics
-    /// As [`Section::operation`].
-    #[must_use]
-    pub fn once<P, H, T>(self, handler: H) -> Self
-    where
-        P: Path + utoipa::__dev::SchemaReferences,
-        H: Handler<T, App<S>>,
-        T: 'static,
-    {
-        let mut section = self.operation::<P, _, T>(Once(handler));
-        if let Some((_, _, operation)) = section.operations.last_mut() {
-            crate::once::describe(operation);
-        }
-        section
     }
 
     /// With what another section holds, under its own tag.
@@ -142,6 +153,9 @@ fn filter(method: &HttpMethod) -> MethodFilter {
 }
 
 /// The document of these sections.
+///
+/// # Panics
+/// When two things have one name in it: at the start of the program, in every test.
 pub(crate) fn document<S>(sections: &[Section<S>]) -> OpenApi {
     let mut document = OpenApi::default();
     document.info.title = "Relance".to_owned();
@@ -149,10 +163,11 @@ pub(crate) fn document<S>(sections: &[Section<S>]) -> OpenApi {
         Some("Customer journeys for shops: tracking, administration, links of messages.".to_owned());
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     let mut components = ComponentsBuilder::new();
+    let mut schemas: Vec<(String, RefOr<Schema>)> = Vec::new();
     for section in sections {
         for (path, methods, operation) in &section.operations {
             let mut operation = operation.clone();
-            if path.starts_with("/api/v1/") {
+            if path.starts_with(ADMIN) {
                 refusals(&mut operation);
             }
             problems_are_named(&mut operation);
@@ -164,14 +179,14 @@ pub(crate) fn document<S>(sections: &[Section<S>]) -> OpenApi {
                 }
             }
         }
-        for (name, schema) in &section.schemas {
-            components = components.schema(name.clone(), schema.clone());
-        }
+        schemas.extend(section.schemas.iter().cloned());
     }
-    let mut schemas = Vec::new();
     <ProblemDetails as ToSchema>::schemas(&mut schemas);
     schemas.push((ProblemDetails::name().into_owned(), <ProblemDetails as PartialSchema>::schema()));
+    let mut known: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
     for (name, schema) in schemas {
+        let same = known.entry(name.clone()).or_insert_with(|| schema.clone()) == &schema;
+        assert!(same, "two things are called `{name}`: name one of them with #[schema(as = …)]");
         components = components.schema(name, schema);
     }
     document.components = Some(components.build());

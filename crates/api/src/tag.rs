@@ -2,6 +2,7 @@
 
 use axum::{
     Json,
+    body::Bytes,
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -26,8 +27,13 @@ impl Tag {
     /// Of a value that has no version of its own: what it looks like.
     #[must_use]
     pub fn of(value: &impl Serialize) -> Self {
-        let bytes = serde_json::to_vec(value).unwrap_or_default();
-        Self(Sha256::digest(&bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+        Self::of_bytes(&serde_json::to_vec(value).unwrap_or_default())
+    }
+
+    /// Of what is sent as it is.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// The text.
@@ -180,12 +186,29 @@ impl Known {
         if !self.0.means(&tag) {
             return Tagged(tag, body).into_response();
         }
-        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        not_modified(&tag)
+    }
+
+    /// As [`Known::answer`], of JSON that is written already.
+    pub fn answer_written(&self, tag: &Tag, json: Bytes) -> Response {
+        if self.0.means(tag) {
+            return not_modified(tag);
+        }
+        let kind = HeaderValue::from_static("application/json");
+        let mut response = ([(header::CONTENT_TYPE, kind)], json).into_response();
         if let Some(value) = tag.header() {
             response.headers_mut().insert(header::ETAG, value);
         }
         response
     }
+}
+
+fn not_modified(tag: &Tag) -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    if let Some(value) = tag.header() {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    response
 }
 
 #[cfg(test)]

@@ -15,9 +15,10 @@ use storage::{
     StoreError,
     live::NewWave,
     rfm::{
-        GroupMove, LiveScore, NO_GROUP, NewRun, RfmStore, RunCommit, RunTicket, Window,
+        GroupMove, LiveScore, NO_GROUP, NewRun, RfmStore, RunCommit, RunRecord, RunTicket, Window,
         chunk::{self, Chunk, Move},
     },
+    settings::{Definition, DefinitionKind, SettingsStore},
 };
 
 /// What a run found.
@@ -59,6 +60,55 @@ impl Scored {
             })
         })
     }
+}
+
+/// A model that is scored, or is to be: one that was saved, or scored before.
+#[derive(Clone, Debug)]
+pub struct KnownModel {
+    /// What it is known by.
+    pub slug: Slug,
+    /// As it was saved last; else as it was at its last run.
+    pub definition: serde_json::Value,
+    /// The version that was saved, if it was.
+    pub saved: Option<Definition>,
+    /// Its last run; none when the night will be its first.
+    pub last_run: Option<RunRecord>,
+}
+
+impl KnownModel {
+    /// The model.
+    ///
+    /// # Errors
+    /// [`StoreError::Inconsistent`] for a stored definition that does not read back.
+    pub fn model(&self) -> Result<RfmModel, StoreError> {
+        RfmModel::parse(&self.definition.to_string()).map_err(|problems| StoreError::Inconsistent {
+            table: "rfm_models",
+            row: self.slug.to_string(),
+            why: problems.first().map(ToString::to_string).unwrap_or_default(),
+        })
+    }
+}
+
+/// All models that were saved or scored, by slug.
+///
+/// # Errors
+/// What storage says.
+pub async fn known<S: RfmStore + SettingsStore + Sync>(store: &S) -> Result<Vec<KnownModel>, StoreError> {
+    let mut models: BTreeMap<Slug, KnownModel> = BTreeMap::new();
+    for saved in store.load_definitions(DefinitionKind::RfmModel).await? {
+        let (slug, definition) = (saved.slug.clone(), saved.content.clone());
+        models.insert(slug.clone(), KnownModel { slug, definition, saved: Some(saved), last_run: None });
+    }
+    for scored in store.load_rfm_models().await? {
+        let new = || KnownModel {
+            slug: scored.model.clone(),
+            definition: scored.definition,
+            saved: None,
+            last_run: None,
+        };
+        models.entry(scored.model.clone()).or_insert_with(new).last_run = Some(scored.last_run);
+    }
+    Ok(models.into_values().collect())
 }
 
 /// Scores all contacts for the instant `at`: orders at or after it do not count. `anew` reads every order of the window

@@ -2,6 +2,7 @@
 //! it when it is published.
 
 mod pinned;
+mod uses;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,6 +24,7 @@ use storage::{
 use template::{CompileContext, Document as Page, Template};
 
 pub use pinned::{Pinned, Versions, compile_pinned, pin};
+pub use uses::{User, Uses, needs, uses};
 
 use crate::segments;
 

@@ -6,7 +6,7 @@ use model::{Product, ProductId};
 use rusqlite::{Connection, Row};
 use storage::{
     Result,
-    catalogue::{CatalogueStore, ProductDay, ProductQuery},
+    catalogue::{CatalogueStore, PRODUCTS_LOOKED_AT, ProductDay, ProductPage, ProductQuery},
     codec,
 };
 
@@ -26,38 +26,8 @@ impl CatalogueStore for Sqlite {
         query: ProductQuery,
         after: ProductId,
         limit: usize,
-    ) -> Result<Vec<Product>> {
-        let text = query.text.map(|text| model::text::folded(&text));
-        let matches = move |product: &Product| {
-            let named = text.as_ref().is_none_or(|text| {
-                model::text::folded(&product.name).contains(text)
-                    || model::text::folded(&product.external_id).contains(text)
-            });
-            let placed = query.category.as_ref().is_none_or(|wanted| {
-                let below = |path: &String| {
-                    path.strip_prefix(wanted.as_str())
-                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                };
-                product.categories.iter().any(below)
-            });
-            named && placed
-        };
-        self.read(move |connection| {
-            let mut statement = connection
-                .prepare_cached(
-                    "SELECT product_id, profile FROM products WHERE product_id > ?1 ORDER BY product_id",
-                )
-                .map_err(driver)?;
-            let mut rows = statement.query([after.0]).map_err(driver)?;
-            let mut found = Vec::new();
-            while found.len() < limit
-                && let Some(row) = rows.next().map_err(driver)?
-            {
-                found.extend(Some(read_product(row)?).filter(&matches));
-            }
-            Ok(found)
-        })
-        .await
+    ) -> Result<ProductPage> {
+        self.read(move |connection| browse(connection, &query, after, limit, PRODUCTS_LOOKED_AT)).await
     }
 
     async fn find_products(&self, external_ids: Vec<String>) -> Result<Vec<Option<Product>>> {
@@ -127,6 +97,50 @@ impl CatalogueStore for Sqlite {
         })
         .await
     }
+}
+
+/// Looks at `span` products at most.
+fn browse(
+    connection: &Connection,
+    query: &ProductQuery,
+    after: ProductId,
+    limit: usize,
+    span: usize,
+) -> Result<ProductPage> {
+    let text = query.text.as_deref().map(model::text::folded);
+    let matches = |product: &Product| {
+        let named = text.as_ref().is_none_or(|text| {
+            model::text::folded(&product.name).contains(text)
+                || model::text::folded(&product.external_id).contains(text)
+        });
+        let placed = query.category.as_ref().is_none_or(|wanted| {
+            let below = |path: &String| {
+                path.strip_prefix(wanted.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            product.categories.iter().any(below)
+        });
+        named && placed
+    };
+    // One more than is looked at: it says whether there is more.
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT product_id, profile FROM products WHERE product_id > ?1 ORDER BY product_id LIMIT ?2",
+        )
+        .map_err(driver)?;
+    let mut rows = statement.query((after.0, span as i64 + 1)).map_err(driver)?;
+    let (mut page, mut last) = (ProductPage { products: Vec::new(), next: None }, after);
+    let mut looked_at = 0;
+    while let Some(row) = rows.next().map_err(driver)? {
+        if page.products.len() == limit || looked_at == span {
+            page.next = Some(last);
+            break;
+        }
+        let product = read_product(row)?;
+        (looked_at, last) = (looked_at + 1, product.id);
+        page.products.extend(Some(product).filter(&matches));
+    }
+    Ok(page)
 }
 
 fn read_product(row: &Row<'_>) -> Result<Product> {
@@ -217,4 +231,41 @@ fn fold(connection: &Connection, day: i32, mut figures: Vec<ProductDay>) -> Resu
         .execute([day])
         .map_err(driver)?;
     insert_part(connection, day, 0, &summed(&mut figures))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_looks_at_so_many_products_and_says_where_to_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let store = Sqlite::open(&path, crate::Options::default()).unwrap();
+        let mut batch = storage::imports::ImportBatch::new(model::Timestamp(0));
+        for name in ["mug", "cup", "pot", "tray", "red mug"] {
+            batch.products.push(storage::imports::ProductPatch {
+                external_id: name.replace(' ', "-"),
+                name: Some(name.to_owned()),
+                ..Default::default()
+            });
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        runtime.block_on(storage::imports::ImportStore::import(&store, batch)).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        let ask = |text: Option<&str>, after: u32, limit: usize, span: usize| {
+            let query = ProductQuery { text: text.map(str::to_owned), category: None };
+            let page = browse(&connection, &query, ProductId(after), limit, span).unwrap();
+            let names: Vec<String> = page.products.into_iter().map(|product| product.name).collect();
+            (names, page.next.map(|id| id.0))
+        };
+        // Found at its edge, broken off, gone on with, at its end.
+        assert_eq!(ask(Some("MUG"), 0, 9, 4), (vec!["mug".to_owned()], Some(4)));
+        assert_eq!(ask(Some("mug"), 4, 9, 4), (vec!["red mug".to_owned()], None));
+        assert_eq!(ask(Some("mug"), 1, 9, 3), (vec![], Some(4)));
+        assert_eq!(ask(Some("mug"), 0, 9, 5), (vec!["mug".to_owned(), "red mug".to_owned()], None));
+        assert_eq!(ask(Some("mug"), 0, 1, 5), (vec!["mug".to_owned()], Some(1)));
+        assert_eq!(ask(None, 2, 2, 5), (vec!["pot".to_owned(), "tray".to_owned()], Some(4)));
+        assert_eq!(ask(None, 3, 2, 5), (vec!["tray".to_owned(), "red mug".to_owned()], None));
+    }
 }

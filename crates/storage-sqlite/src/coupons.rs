@@ -86,6 +86,10 @@ impl CouponStore for Sqlite {
         self.read(move |connection| count(connection, &set, now)).await
     }
 
+    async fn count_codes_of(&self, sets: Vec<Slug>, now: Timestamp) -> Result<Vec<CouponCounts>> {
+        self.read(move |connection| sets.iter().map(|set| count(connection, set, now)).collect()).await
+    }
+
     async fn redeem_codes(&self, redemptions: Vec<Redemption>) -> Result<Vec<Redeemed>> {
         self.write(Urgency::Normal, move |transaction| {
             let shared = shared_codes(transaction)?;
@@ -180,12 +184,25 @@ fn terms(connection: &Connection, set: &Slug) -> Result<Option<CouponSet>> {
         .query_row((DefinitionKind::CouponSet as u8, set.as_str()), |row| row.get(0))
         .optional()
         .map_err(driver)?;
-    json.map(|json| read_terms(set.as_str(), &json)).transpose()
+    // One that was taken back has none any more.
+    json.filter(|json| json != "null").map(|json| read_terms(set.as_str(), &json)).transpose()
 }
 
 fn read_terms(set: &str, json: &str) -> Result<CouponSet> {
     let tree = crate::rows::from_json("definitions", set, json)?;
     CouponSet::from_json(&tree).map_err(|problem| inconsistent("definitions", set, problem.message))
+}
+
+/// Forgets the codes of a set that nobody was given, so that another may have them. What was given stays.
+pub(crate) fn forget_free(connection: &Connection, set: &Slug) -> Result<()> {
+    let Some(id) = set_id(connection, set)? else { return Ok(()) };
+    for sql in [
+        "DELETE FROM coupon_codes WHERE set_id = ?1 AND given = 0",
+        "UPDATE coupon_sets SET free = 0, low_since = NULL, low_told = 0 WHERE set_id = ?1",
+    ] {
+        connection.prepare_cached(sql).and_then(|mut change| change.execute([id])).map_err(driver)?;
+    }
+    Ok(())
 }
 
 /// Adds codes to a set that holds at most `max`.
@@ -433,7 +450,7 @@ pub(crate) type SharedCodes = HashMap<String, (Slug, String)>;
 pub(crate) fn shared_codes(connection: &Connection) -> Result<SharedCodes> {
     let mut query = connection
         .prepare_cached(
-            "SELECT slug, content FROM definitions WHERE kind = ?1 AND (kind, slug, version) IN
+            "SELECT slug, content FROM definitions WHERE kind = ?1 AND content <> 'null' AND (kind, slug, version) IN
                (SELECT kind, slug, max(version) FROM definitions WHERE kind = ?1 GROUP BY slug)",
         )
         .map_err(driver)?;

@@ -26,6 +26,7 @@ mod post;
 mod recent;
 mod refused;
 mod relations;
+mod retire;
 mod rfm;
 mod rows;
 mod segment_scans;

@@ -217,7 +217,8 @@ fn change(transaction: &Transaction<'_>, commit: &LifeCommit) -> Result<bool> {
     Ok(true)
 }
 
-fn touch(connection: &Connection) -> Result<()> {
+/// Says that rules changed.
+pub(crate) fn touch(connection: &Connection) -> Result<()> {
     let before = settings::load_setting(connection, RULES_VERSION)?;
     let next = before.and_then(|value| value.as_u64()).unwrap_or_default() + 1;
     settings::save_setting(connection, RULES_VERSION, &next.into())

@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension};
 use storage::{
     Result, Urgency,
     rfm::{
-        GroupMove, LiveScore, ModelRecord, NewRun, RfmStore, RunCommit, RunLoad, RunRecord, RunTicket,
-        Window, WindowSums, chunk,
+        GroupFlow, GroupMove, LiveScore, ModelRecord, NewRun, RfmStore, RunCommit, RunLoad, RunRecord,
+        RunTicket, Window, WindowSums, chunk,
     },
 };
 
@@ -97,6 +97,10 @@ impl RfmStore for Sqlite {
         .await
     }
 
+    async fn count_group_flows(&self, model: Slug, from: Timestamp, to: Timestamp) -> Result<Vec<GroupFlow>> {
+        self.read(move |connection| places::flows(connection, model.as_str(), from, to)).await
+    }
+
     async fn load_group_moves(&self, contacts: storage::segments::IdRange) -> Result<Vec<GroupMove>> {
         self.read(move |connection| places::moves_of(connection, &contacts)).await
     }
@@ -104,6 +108,21 @@ impl RfmStore for Sqlite {
     async fn load_moves(&self, contact: ContactId) -> Result<Vec<GroupMove>> {
         self.read(move |connection| places::moves(connection, contact)).await
     }
+}
+
+/// Forgets a model with all that was scored by it. A run that is under way is refused when it ends.
+pub(crate) fn forget_model(connection: &Connection, slug: &Slug) -> Result<()> {
+    let Some(model) = find_model(connection, slug.as_str())? else { return Ok(()) };
+    let run = |sql: &str, parameters: &[i64]| {
+        let parameters = rusqlite::params_from_iter(parameters);
+        connection.prepare_cached(sql).and_then(|mut change| change.execute(parameters)).map_err(driver)
+    };
+    let chunks = [chunk_id(model.no, 0), chunk_end(model.no)];
+    run("DELETE FROM rfm_chunks WHERE chunk_id BETWEEN ?1 AND ?2", &chunks)?;
+    for table in ["rfm_moves", "rfm_live", "rfm_runs", "rfm_models"] {
+        run(&format!("DELETE FROM {table} WHERE model_no = ?1"), &[model.no])?;
+    }
+    Ok(())
 }
 
 /// Takes a contact that is no more out of all models. A run that is under way may place it once more, in no group.

@@ -11,13 +11,14 @@ use storage::{
         EventMark, FLIPS_AHEAD, IdRange, MemberAnswer, Moved, NewMembers, OrderMark, SegmentRecord,
         SegmentStore,
     },
+    settings::DefinitionKind,
 };
 
 use crate::{
     Sqlite,
     pool::driver,
     rows::{blob, inconsistent, take_numbers},
-    segment_scans as scans,
+    segment_scans as scans, settings,
 };
 
 impl SegmentStore for Sqlite {
@@ -370,7 +371,26 @@ fn write_chunk(connection: &Connection, no: i64, chunk: i64, bitmap: &RoaringBit
     Ok(())
 }
 
+/// Forgets a segment that was built: its members, moves, flips, and what was kept of histories.
+pub(crate) fn forget(connection: &Connection, slug: &Slug) -> Result<()> {
+    let Some((no, _)) = records(connection, Some(slug))?.pop() else { return Ok(()) };
+    for sql in [
+        "DELETE FROM segment_chunks WHERE segment_no = ?1",
+        "DELETE FROM segment_moves WHERE segment_no = ?1",
+        "DELETE FROM segment_flips WHERE segment_no = ?1",
+        "DELETE FROM segment_states WHERE segment_no = ?1",
+        "DELETE FROM segments WHERE segment_no = ?1",
+    ] {
+        run(connection, sql, [no])?;
+    }
+    Ok(())
+}
+
 fn commit(connection: &Connection, new: &NewMembers) -> Result<Moved> {
+    if settings::is_retired(connection, DefinitionKind::Segment, &new.slug)? {
+        // It was taken back while it was being built: nobody is in it.
+        return Ok(Moved { slug: Some(new.slug.clone()), at: new.at, ..Moved::default() });
+    }
     let known = records(connection, Some(&new.slug))?.pop();
     let (no, before) = match &known {
         Some((no, _)) => (*no, members(connection, *no)?),

@@ -29,7 +29,7 @@ impl SettingsStore for Sqlite {
                 .prepare_cached(
                     "SELECT slug, version, created_at, hash, content FROM definitions AS d WHERE kind = ?1
                      AND version = (SELECT max(version) FROM definitions WHERE kind = d.kind AND slug = d.slug)
-                     ORDER BY slug",
+                     AND content <> 'null' ORDER BY slug",
                 )
                 .map_err(driver)?;
             let mut rows = statement.query([kind as u8]).map_err(driver)?;
@@ -38,6 +38,28 @@ impl SettingsStore for Sqlite {
                 definitions.push(read_definition(kind, row)?);
             }
             Ok(definitions)
+        })
+        .await
+    }
+
+    async fn load_retired(&self, kind: DefinitionKind) -> Result<Vec<(Slug, u32)>> {
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare_cached(
+                    "SELECT slug, version FROM definitions AS d WHERE kind = ?1 AND content = 'null'
+                     AND version = (SELECT max(version) FROM definitions WHERE kind = d.kind AND slug = d.slug)
+                     ORDER BY slug",
+                )
+                .map_err(driver)?;
+            let mut rows = statement.query([kind as u8]).map_err(driver)?;
+            let mut retired = Vec::new();
+            while let Some(row) = rows.next().map_err(driver)? {
+                let slug = text(row, 0).map_err(driver)?;
+                let read = Slug::parse(slug);
+                let slug = read.map_err(|problem| inconsistent("definitions", slug, problem.message))?;
+                retired.push((slug, row.get(1).map_err(driver)?));
+            }
+            Ok(retired)
         })
         .await
     }
@@ -96,6 +118,28 @@ pub(crate) fn save_setting(connection: &Connection, key: &str, value: &serde_jso
         .execute((key, to_json(value)?))
         .map_err(driver)?;
     Ok(())
+}
+
+/// The last version of a definition, and whether it says that the definition was taken back.
+pub(crate) fn last_version(
+    connection: &Connection,
+    kind: DefinitionKind,
+    slug: &Slug,
+) -> Result<Option<(u32, bool)>> {
+    connection
+        .prepare_cached(
+            "SELECT version, content = 'null' FROM definitions WHERE kind = ?1 AND slug = ?2
+             ORDER BY version DESC LIMIT 1",
+        )
+        .and_then(|mut last| {
+            last.query_row((kind as u8, slug.as_str()), |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+        .map_err(driver)
+}
+
+/// Whether a definition was taken back, and not saved again since.
+pub(crate) fn is_retired(connection: &Connection, kind: DefinitionKind, slug: &Slug) -> Result<bool> {
+    Ok(last_version(connection, kind, slug)?.is_some_and(|(_, gone)| gone))
 }
 
 /// The version that saving a definition would give it now.

@@ -32,6 +32,18 @@ pub struct ProductQuery {
     pub category: Option<String>,
 }
 
+/// Products that one question looks through at most: what is rare in a large catalogue is found in several questions.
+pub const PRODUCTS_LOOKED_AT: usize = 20_000;
+
+/// A page of products.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProductPage {
+    /// What was found.
+    pub products: Vec<Product>,
+    /// Behind which one to go on; none at the end. There may be one though nothing was found: [`PRODUCTS_LOOKED_AT`].
+    pub next: Option<ProductId>,
+}
+
 /// The catalogue.
 pub trait CatalogueStore {
     /// Products behind one in order of their numbers, at most `limit`.
@@ -40,7 +52,7 @@ pub trait CatalogueStore {
         query: ProductQuery,
         after: ProductId,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<Product>>> + Send;
+    ) -> impl Future<Output = Result<ProductPage>> + Send;
     /// The products with these ids of the shop's, in that order.
     fn find_products(
         &self,

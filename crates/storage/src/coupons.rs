@@ -128,6 +128,12 @@ pub trait CouponStore {
     fn coupon_stocks(&self, sets: Vec<Slug>) -> impl Future<Output = Result<Vec<CouponStock>>> + Send;
     /// Codes of a set by state at `now`.
     fn count_codes(&self, set: Slug, now: Timestamp) -> impl Future<Output = Result<CouponCounts>> + Send;
+    /// The same of many sets, in their order, at one moment.
+    fn count_codes_of(
+        &self,
+        sets: Vec<Slug>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<CouponCounts>>> + Send;
     /// Marks codes as used; answers with those that were not marked before. Codes of no set are left out. An import
     /// does the same in its own transaction for [`crate::imports::ImportOrder::coupons`].
     fn redeem_codes(

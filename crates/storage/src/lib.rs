@@ -27,6 +27,7 @@ pub mod people;
 pub mod post;
 pub mod refused;
 pub mod relations;
+pub mod retire;
 pub mod rfm;
 pub mod segments;
 pub mod settings;
@@ -87,6 +88,7 @@ pub trait Storage:
     + browse::BrowseStore
     + upkeep::UpkeepStore
     + desk::DeskStore
+    + retire::RetireStore
     + refused::RefusedStore
     + Clone
     + Send
@@ -121,6 +123,7 @@ impl<T> Storage for T where
         + browse::BrowseStore
         + upkeep::UpkeepStore
         + desk::DeskStore
+        + retire::RetireStore
         + refused::RefusedStore
         + Clone
         + Send

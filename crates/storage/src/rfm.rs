@@ -21,6 +21,17 @@ use crate::{Result, live::NewWave};
 /// Slug of the group of contacts who had orders of which none is inside the window now.
 pub const NO_GROUP: &str = "none";
 
+/// So many contacts went this way between two instants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupFlow {
+    /// The group at the earlier instant; none for those who had never been placed.
+    pub from: Option<String>,
+    /// The group at the later one.
+    pub to: String,
+    /// How many.
+    pub contacts: u64,
+}
+
 /// What a contact's orders inside a window come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WindowSums {
@@ -230,6 +241,15 @@ pub trait RfmStore {
     /// The last `limit` runs of a model, the youngest first.
     fn load_rfm_runs(&self, model: Slug, limit: usize)
     -> impl Future<Output = Result<Vec<RunRecord>>> + Send;
+    /// How many contacts went from which group of a model to which between two instants, in the order of the groups'
+    /// slugs; those who stayed too. Who was in no group at the later one is left out. Only moves after the earlier
+    /// instant are read.
+    fn count_group_flows(
+        &self,
+        model: Slug,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Future<Output = Result<Vec<GroupFlow>>> + Send;
     /// All moves of the contacts with these ids in all models, by contact, then by time.
     fn load_group_moves(
         &self,

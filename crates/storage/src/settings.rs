@@ -67,9 +67,12 @@ pub trait SettingsStore {
     fn load_setting(&self, key: String) -> impl Future<Output = Result<Option<serde_json::Value>>> + Send;
     /// Sets it.
     fn save_setting(&self, key: String, value: serde_json::Value) -> impl Future<Output = Result<()>> + Send;
-    /// The last version of each definition of a kind, by slug.
+    /// The last version of each definition of a kind, by slug; not of those that were taken back
+    /// ([`crate::retire`]).
     fn load_definitions(&self, kind: DefinitionKind) -> impl Future<Output = Result<Vec<Definition>>> + Send;
-    /// One version of a definition.
+    /// Those of a kind that were taken back, each with the number of the version that says so.
+    fn load_retired(&self, kind: DefinitionKind) -> impl Future<Output = Result<Vec<(Slug, u32)>>> + Send;
+    /// One version of a definition, also of one that was taken back later.
     fn load_definition(
         &self,
         kind: DefinitionKind,

@@ -78,6 +78,7 @@ macro_rules! conformance {
             journey_batches_are_committed_once
             checkpoints_come_with_their_rows
             definitions_get_versions
+            definitions_are_taken_back
             currencies_are_refused_or_converted
             refunds_reduce_their_order
             cancellations_find_their_orders

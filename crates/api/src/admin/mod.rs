@@ -3,6 +3,7 @@
 pub mod carts;
 pub mod contacts;
 pub mod coupons;
+mod definitions;
 pub mod fields;
 pub mod jobs;
 pub mod journeys;

@@ -20,6 +20,7 @@ const CONTRAST_MIN: f64 = 4.5;
 /// How a shop shows itself on pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"name": "The mug shop", "accent": "#0a6640", "address": {"en": "1 Harbour Road, Brest", "fr": "1, rue du Port, Brest"}}))]
 pub struct Branding {
     /// The shop's name: 1 to 80 characters.
     pub name: String,

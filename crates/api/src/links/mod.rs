@@ -42,7 +42,7 @@ use tower_http::cors::{Any, CorsLayer};
 
 pub use click::settle_clicks;
 
-use crate::{App, operations, section::Section};
+use crate::{App, each_time, operations, section::Section};
 
 /// Largest body that a page or the subscription form takes, in bytes.
 pub const BODY_MAX: usize = 16 * 1024;
@@ -113,7 +113,7 @@ pub fn section<S: Storage>() -> Section<S> {
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
     // A browser asks first whether it may: the layer answers, where there is a route.
     let asked = Router::new().route("/api/v1/subscribe", options(async || StatusCode::NO_CONTENT));
-    let form = operations!(Section::new("links"), S; subscribe)
+    let form = each_time!(Section::new("links"), S; subscribe)
         .undocumented(asked)
         .map_router(|router| router.layer(DefaultBodyLimit::max(BODY_MAX)).layer(cors));
     operations!(Section::new("links"), S; purposes_get, purposes_put, consent_log)

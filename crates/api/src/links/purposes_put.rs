@@ -19,6 +19,7 @@ use crate::{
 /// All purposes by slug; those that are not there are no more. Consents for them stay.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"purposes": {"newsletter": {"name": {"en": "Newsletter", "fr": "Lettre"}, "enforcement": "opt_in"}}}))]
 pub struct NewPurposes {
     /// Purposes by slug, as in the setting `purposes`: what is left out has its default.
     pub purposes: Map<String, Value>,

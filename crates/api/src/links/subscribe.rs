@@ -25,6 +25,7 @@ pub const VALUE_LEN_MAX: usize = 200;
 /// What a form says.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ann@shop.example", "purposes": ["newsletter"], "locale": "fr"}))]
 pub struct SubscribeBody {
     /// Who.
     pub email: String,

@@ -10,14 +10,19 @@ mod readyz;
 pub(crate) use layers::layers;
 
 use std::{
+    future::ready,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use axum::{Json, Router, routing::get};
+use axum::{Router, body::Bytes, routing::get};
 use storage::Storage;
 
-use crate::{App, operations, section::Section};
+use crate::{
+    App, operations,
+    section::Section,
+    tag::{Known, Tag},
+};
 
 /// Limits of the server itself.
 #[derive(Clone, Debug)]
@@ -71,6 +76,10 @@ pub fn section<S: Storage>() -> Section<S> {
 }
 
 /// The OpenAPI document, at `/api/openapi.json`.
-pub(crate) fn openapi<S: Storage>(document: utoipa::openapi::OpenApi) -> Router<App<S>> {
-    Router::new().route("/api/openapi.json", get(move || std::future::ready(Json(document.clone()))))
+pub(crate) fn openapi<S: Storage>(document: &utoipa::openapi::OpenApi) -> Router<App<S>> {
+    // It never changes while the server runs: written once.
+    let bytes = Bytes::from(serde_json::to_vec(document).unwrap_or_default());
+    let tag = Tag::of_bytes(&bytes);
+    let handle = move |known: Known| ready(known.answer_written(&tag, bytes.clone()));
+    Router::new().route("/api/openapi.json", get(handle))
 }

@@ -15,7 +15,11 @@ use crate::{ApiResult, App, problem::ProblemDetails};
     post,
     path = "/v1/batch",
     operation_id = "track_batch",
-    request_body(content = Object, content_type = "application/json"),
+    request_body(
+        content = Object,
+        content_type = "application/json",
+        example = json!({"batch": [{"type": "track", "userId": "C-1042", "event": "Product Viewed", "messageId": "m-1", "properties": {"product_id": "mug"}}]})
+    ),
     responses(
         (status = 200, body = Success),
         (status = 400, body = PartlyRefused),

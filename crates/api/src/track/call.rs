@@ -23,7 +23,11 @@ use crate::{ApiError, ApiResult, App, extract::Named, problem::ProblemDetails};
     path = "/v1/{call}",
     operation_id = "track_call",
     params(("call" = String, Path, description = "`identify`, `track`, `page`, `screen`, `group` or `alias`")),
-    request_body(content = Object, content_type = "application/json"),
+    request_body(
+        content = Object,
+        content_type = "application/json",
+        example = json!({"userId": "C-1042", "messageId": "m-2", "traits": {"email": "ann@shop.example"}})
+    ),
     responses(
         (status = 200, body = Success),
         (status = 400, body = PartlyRefused),

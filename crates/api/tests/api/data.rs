@@ -254,6 +254,87 @@ fn rfm_is_run_read_and_compared_between_dates() {
     });
 }
 
+/// Two levels for each measure.
+const MODEL: &str = "\
+format: 1
+model: mine
+name: {en: Mine, fr: Le mien}
+window: P1Y
+levels: 2
+recency: {days: [30]}
+frequency: {values: [1]}
+monetary: {measure: sum, quantiles: [1/2]}
+groups:
+  - {slug: good, name: {en: Good, fr: Bons}, codes: [222, 221, 212, 122]}
+  - {slug: rest, name: {en: The rest, fr: Les autres}, codes: [211, 121, 112, 111]}
+";
+
+#[test]
+fn a_model_of_ones_own_is_saved_scored_asked_and_taken_back() {
+    block_on(async {
+        let (server, key) = shop().await;
+        let path = "/api/v1/rfm/mine";
+        let bad = json!({"source": MODEL.replace("122]", "123]")});
+        let refused = put(&server, &key, path, "", &bad).await;
+        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let problem = &refused.json()["problems"][0];
+        assert!(problem["code"].as_str().unwrap().starts_with("rfm.code"), "{problem}");
+        assert!(problem["place"].is_array() && problem["cure"].is_string(), "{problem}");
+        let other = put(&server, &key, "/api/v1/rfm/yours", "", &json!({"source": MODEL})).await;
+        assert_eq!(other.code(), "rfm.name");
+        let built_in = put(&server, &key, "/api/v1/rfm/classic-11", "", &json!({"source": MODEL})).await;
+        assert_eq!(built_in.code(), "rfm.built_in");
+
+        let saved = put(&server, &key, path, "", &json!({"source": MODEL})).await;
+        assert_eq!(saved.status(), StatusCode::OK, "{}", saved.text());
+        let tag = saved.head.headers[header::ETAG].to_str().unwrap().to_owned();
+        let seen = server.get(&key, path).await;
+        assert_eq!(seen.head.headers[header::ETAG].to_str().unwrap(), tag);
+        assert_eq!((&seen.json()["runs"], &seen.json()["definition"]["levels"]), (&json!([]), &json!(2)));
+        let list = server.get(&key, "/api/v1/rfm").await.json();
+        let mine = &list["items"][0];
+        assert_eq!(
+            (&mine["model"], &mine["levels"], &mine["last_run"]),
+            (&json!("mine"), &json!(2), &Value::Null)
+        );
+        assert_eq!(
+            put(&server, &key, path, "", &json!({"source": MODEL})).await.code(),
+            "precondition.required"
+        );
+
+        // The night scores it.
+        let mut engine =
+            engine::live::work::Engine::open(server.store.db.clone(), server.app.now()).await.unwrap();
+        server.clock.forward(Timestamp::DAY);
+        engine.settle(server.app.now()).await.unwrap();
+        let scored = server.get(&key, path).await.json();
+        assert_eq!(scored["runs"].as_array().unwrap().len(), 1, "{scored}");
+        let groups = scored["runs"][0]["groups"].as_array().unwrap();
+        assert_eq!((&groups[0]["group"], &groups[0]["name"]["fr"]), (&json!("good"), &json!("Bons")));
+        let contacts: u64 = groups.iter().map(|group| group["contacts"].as_u64().unwrap()).sum();
+        assert_eq!(contacts, 2);
+        let flows = server.get(&key, &format!("{path}/migrations?from=2026-01-01T00:00:00Z")).await;
+        assert!(flows.status().is_success() && flows.text().contains("good"), "{}", flows.text());
+
+        // A segment asks for it: it stays.
+        let asks = json!({"source": "format: 1\ncondition: {rfm: {model: mine, group: [good]}}\n"});
+        let built = put(&server, &key, "/api/v1/segments/good", "", &asks).await;
+        assert_eq!(built.status(), StatusCode::OK, "{}", built.text());
+        let delete =
+            async |path: &str| server.ask_with(Method::DELETE, &key, path, None, &[("if-match", "*")]).await;
+        let used = delete(path).await;
+        assert_eq!((used.status(), used.code().as_str()), (StatusCode::CONFLICT, "definition.in_use"));
+        assert_eq!(used.json()["problems"][0]["value"], "good");
+        assert_eq!(delete("/api/v1/segments/good").await.status(), StatusCode::NO_CONTENT);
+        assert_eq!(delete(path).await.status(), StatusCode::NO_CONTENT);
+        assert_eq!(server.get(&key, path).await.status(), StatusCode::NOT_FOUND);
+        assert_eq!(
+            server.post(&key, &format!("{path}/run"), json!({})).await.status(),
+            StatusCode::NOT_FOUND
+        );
+    });
+}
+
 #[test]
 fn coupon_sets_take_codes_and_make_them() {
     block_on(async {
@@ -288,6 +369,9 @@ fn coupon_sets_take_codes_and_make_them() {
             put(&server, &key, "/api/v1/coupons/bad", "", &bad).await.status(),
             StatusCode::UNPROCESSABLE_ENTITY
         );
+        let list = server.get(&key, "/api/v1/coupons").await.json();
+        let free: Vec<_> = list["items"].as_array().unwrap().iter().map(|set| set["free"].clone()).collect();
+        assert_eq!(free, [json!(0), json!(7)], "{list}");
     });
 }
 

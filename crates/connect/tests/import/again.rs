@@ -10,7 +10,7 @@ use model::{Product, ProductId, Timestamp};
 use proptest::prelude::*;
 use storage::{
     StoreError,
-    catalogue::{CatalogueStore, ProductDay, ProductQuery},
+    catalogue::{CatalogueStore, ProductDay, ProductPage, ProductQuery},
     imports::{Checkpoint, ImportBatch, ImportOutcome, ImportStore},
     settings::{Definition, DefinitionKind, NewDefinition, SettingsStore},
 };
@@ -52,6 +52,9 @@ impl SettingsStore for Fragile<'_> {
     async fn load_definitions(&self, kind: DefinitionKind) -> storage::Result<Vec<Definition>> {
         self.store.load_definitions(kind).await
     }
+    async fn load_retired(&self, kind: DefinitionKind) -> storage::Result<Vec<(model::Slug, u32)>> {
+        self.store.load_retired(kind).await
+    }
     async fn load_definition(
         &self,
         kind: DefinitionKind,
@@ -75,7 +78,7 @@ impl CatalogueStore for Fragile<'_> {
         query: ProductQuery,
         after: ProductId,
         limit: usize,
-    ) -> storage::Result<Vec<Product>> {
+    ) -> storage::Result<ProductPage> {
         self.store.browse_products(query, after, limit).await
     }
     async fn find_products(&self, external_ids: Vec<String>) -> storage::Result<Vec<Option<Product>>> {

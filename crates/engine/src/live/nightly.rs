@@ -302,7 +302,7 @@ impl Jobs {
 async fn plan<S: Storage>(store: &S, watch: &Watch) -> Result<VecDeque<Piece>> {
     // First: what goes is not counted again.
     let forget = (!people::retention(store).await?.is_empty()).then_some(Piece::Forget);
-    let models: Vec<Slug> = store.load_rfm_models().await?.into_iter().map(|record| record.model).collect();
+    let models: Vec<Slug> = rfm::known(store).await?.into_iter().map(|known| known.slug).collect();
     let scores = models.iter().cloned().map(Piece::Score);
     let rescores = models.iter().cloned().map(Piece::Rescore);
     let workspace = watch.workspace();
@@ -323,14 +323,9 @@ async fn scored_since<S: Storage>(
     model: &Slug,
     hour: Timestamp,
 ) -> Result<Option<::rfm::RfmModel>> {
-    let record = store.load_rfm_models().await?.into_iter().find(|record| record.model == *model);
-    let Some(record) = record.filter(|record| record.last_run.at < hour) else { return Ok(None) };
-    let model = ::rfm::RfmModel::parse(&record.definition.to_string());
-    model.map(Some).map_err(|problems| StoreError::Inconsistent {
-        table: "rfm_models",
-        row: record.model.to_string(),
-        why: problems.first().map(ToString::to_string).unwrap_or_default(),
-    })
+    let known = rfm::known(store).await?.into_iter().find(|known| known.slug == *model);
+    let due = known.filter(|known| known.last_run.as_ref().is_none_or(|run| run.at < hour));
+    due.map(|known| known.model()).transpose()
 }
 
 /// Whether a segment was built since the hour, and since the scores that it reads.

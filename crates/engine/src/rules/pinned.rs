@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use model::{Currency, FieldDef, Problem, Problems, Zone};
+use model::{Currency, FieldDef, Problem, Problems, Slug, Zone};
 use segment::{Known, Schema};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use storage::{
     settings::{Definition, DefinitionKind, NewDefinition, SettingsStore},
 };
 
-use super::{Folder, Rules, SourceFile, Workspace, compile};
+use super::{Folder, Rules, SourceFile, Workspace, compile, uses};
 
 /// Kinds of definitions that a journey uses.
 const USED: [DefinitionKind; 4] =
@@ -80,6 +80,8 @@ impl Pinned {
 #[derive(Debug, Default)]
 pub struct Versions {
     last: HashMap<(DefinitionKind, String), Definition>,
+    /// The last versions of those that were taken back.
+    retired: HashMap<(DefinitionKind, String), (Slug, u32)>,
     rfm: BTreeMap<String, Vec<String>>,
 }
 
@@ -93,6 +95,9 @@ impl Versions {
         for kind in USED.into_iter().chain([DefinitionKind::Journey]) {
             for definition in store.load_definitions(kind).await? {
                 versions.last.insert((kind, definition.slug.to_string()), definition);
+            }
+            for (slug, version) in store.load_retired(kind).await? {
+                versions.retired.insert((kind, slug.to_string()), (slug, version));
             }
         }
         for model in store.load_rfm_models().await? {
@@ -114,10 +119,14 @@ impl Versions {
         slug: &str,
         version: u32,
     ) -> Result<Option<Definition>> {
-        match self.last.get(&(kind, slug.to_owned())) {
-            Some(last) if last.version == version => Ok(Some(last.clone())),
-            Some(last) if last.version > version => {
+        let name = (kind, slug.to_owned());
+        match (self.last.get(&name), self.retired.get(&name)) {
+            (Some(last), _) if last.version == version => Ok(Some(last.clone())),
+            (Some(last), _) if last.version > version => {
                 store.load_definition(kind, last.slug.clone(), version).await
+            }
+            (None, Some((slug, gone))) if *gone > version => {
+                store.load_definition(kind, slug.clone(), version).await
             }
             _ => Ok(None),
         }
@@ -132,10 +141,14 @@ impl Versions {
     /// The versions that saving these definitions will give them, in their order.
     #[must_use]
     pub fn foresee(&self, definitions: &[NewDefinition]) -> Vec<u32> {
-        let one = |new: &NewDefinition| match self.last.get(&(new.kind, new.slug.to_string())) {
-            Some(last) if last.hash == content_hash(new) => last.version,
-            Some(last) => last.version + 1,
-            None => 1,
+        let one = |new: &NewDefinition| {
+            let name = (new.kind, new.slug.to_string());
+            match (self.last.get(&name), self.retired.get(&name)) {
+                (Some(last), _) if last.hash == content_hash(new) => last.version,
+                (Some(last), _) => last.version + 1,
+                (None, Some((_, gone))) => gone + 1,
+                (None, None) => 1,
+            }
         };
         definitions.iter().map(one).collect()
     }
@@ -208,16 +221,52 @@ pub async fn compile_pinned<S: SettingsStore + SegmentStore + RfmStore + Sync>(
     if !problems.is_empty() {
         return Ok(Err(problems.into_iter().map(of_run).collect()));
     }
-    let content = &definition.content;
-    let source = content.get("journey").unwrap_or(content).to_string();
-    let file = format!("{} version {}", record.journey, record.version);
-    let folder =
-        Folder { journey: SourceFile { file, slug: slug.to_owned(), text: source }, ..Folder::default() };
-    Ok(compile(&folder, &workspace).map(|mut rules| {
+    Ok(compile(&folder(record, &definition), &workspace).map(|mut rules| {
         // It is known by what it was when it was published, whatever this program would make of it.
-        rules.hash = super::hash(content);
+        rules.hash = super::hash(&definition.content);
         rules
     }))
+}
+
+/// A published version as a folder without files beside it.
+fn folder(record: &LifeRecord, definition: &Definition) -> Folder {
+    let content = &definition.content;
+    let text = content.get("journey").unwrap_or(content).to_string();
+    let file = format!("{} version {}", record.journey, record.version);
+    Folder { journey: SourceFile { file, slug: record.journey.to_string(), text }, ..Folder::default() }
+}
+
+/// Whether a version of a journey uses a definition. One that cannot be compiled as it is uses all that it was published
+/// with.
+///
+/// # Errors
+/// What the database says.
+pub(super) async fn needs<S: SettingsStore + SegmentStore + RfmStore + Sync>(
+    store: &S,
+    versions: &Versions,
+    record: &LifeRecord,
+    kind: DefinitionKind,
+    slug: &Slug,
+) -> Result<bool> {
+    let names = match serde_json::from_value::<Pinned>(record.pinned.clone()) {
+        Ok(pinned) if kind == DefinitionKind::RfmModel => pinned.rfm.contains_key(slug.as_str()),
+        Ok(pinned) => pinned.of_kind(kind).contains_key(slug.as_str()),
+        // Begun before versions were kept, or not to be read: it may.
+        Err(_) => true,
+    };
+    if !names {
+        return Ok(false);
+    }
+    let version =
+        versions.get(store, DefinitionKind::Journey, record.journey.as_str(), record.version).await?;
+    let (workspace, problems) = workspace(store, versions, &record.pinned).await?;
+    Ok(match version {
+        Some(definition) if problems.is_empty() => {
+            let folder = folder(record, &definition);
+            compile(&folder, &workspace).is_err() || uses::needs(&folder, &workspace, kind, slug)
+        }
+        _ => true,
+    })
 }
 
 fn gone(what: &str, slug: &str, version: u32) -> Problem {

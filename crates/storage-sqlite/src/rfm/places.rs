@@ -1,6 +1,6 @@
 //! Where contacts stand: what segments, journeys and pages read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use model::{ContactId, RfmPlacement, Timestamp};
 use roaring::RoaringTreemap;
@@ -8,12 +8,12 @@ use rusqlite::Connection;
 use storage::{
     Result,
     rfm::{
-        GroupMove,
+        GroupFlow, GroupMove,
         chunk::{self, NEVER, Place, View},
     },
 };
 
-use super::{Model, chunk_end, chunk_id, find_model, group_slug, live, models};
+use super::{Model, chunk_end, chunk_id, find_model, group_slug, live, models, run};
 use crate::{pool::driver, rows::blob};
 
 /// The live placements of some contacts by contact and model.
@@ -188,6 +188,64 @@ pub(super) fn moves_of(
     }
     found.sort_by_key(|one: &GroupMove| (one.contact, one.at));
     Ok(found)
+}
+
+/// See `RfmStore::count_group_flows`: from where everybody stands now, moves are taken back, the last first.
+pub(super) fn flows(
+    connection: &Connection,
+    model: &str,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<GroupFlow>> {
+    let Some(model) = find_model(connection, model)? else { return Ok(Vec::new()) };
+    let mut chunks = groups_now(connection, &model)?;
+    let mut query = connection
+        .prepare_cached(
+            "SELECT at, moves FROM rfm_moves WHERE chunk = ?1 AND model_no = ?2 AND at > ?3 ORDER BY at DESC",
+        )
+        .map_err(driver)?;
+    let mut counts: BTreeMap<(u8, u8), u64> = BTreeMap::new();
+    for (number, groups) in &mut chunks {
+        let mut rows = query.query((*number as i64, model.no, from.0.min(to.0))).map_err(driver)?;
+        let mut later = None;
+        while let Some(row) = rows.next().map_err(driver)? {
+            if row.get::<_, i64>(0).map_err(driver)? <= to.0 && later.is_none() {
+                later = Some(groups.clone());
+            }
+            for one in chunk::decode_moves(blob(row, 1).map_err(driver)?)?.iter().rev() {
+                if let Some(group) = groups.get_mut(usize::from(one.place)) {
+                    *group = one.from;
+                }
+            }
+        }
+        let later = later.as_ref().unwrap_or(groups);
+        for way in groups.iter().copied().zip(later.iter().copied()).filter(|(_, to)| *to != NEVER) {
+            *counts.entry(way).or_default() += 1;
+        }
+    }
+    let slug = |group: u8| (group != NEVER).then(|| group_slug(&model, group)).transpose();
+    let mut flows = Vec::with_capacity(counts.len());
+    for ((from, to), contacts) in counts {
+        flows.push(GroupFlow { from: slug(from)?, to: group_slug(&model, to)?, contacts });
+    }
+    flows.sort_by(|a, b| (&a.from, &a.to).cmp(&(&b.from, &b.to)));
+    Ok(flows)
+}
+
+/// The groups of all contacts of a model now, by chunk.
+fn groups_now(connection: &Connection, model: &Model) -> Result<BTreeMap<u64, Vec<u8>>> {
+    let mut chunks = BTreeMap::new();
+    for (number, bytes) in run::chunks(connection, model.no)? {
+        chunks.insert(number, View::new(&bytes)?.groups().to_vec());
+    }
+    for one in live::of_model(connection, model.no)? {
+        let (number, place) = chunk::locate(one.contact);
+        let groups = chunks.entry(number).or_insert_with(|| vec![NEVER; chunk::CHUNK_LEN]);
+        if let Some(group) = groups.get_mut(place) {
+            *group = one.place.group;
+        }
+    }
+    Ok(chunks)
 }
 
 /// See `RfmStore::load_moves`.

@@ -131,6 +131,13 @@ fn dirty(connection: &Connection, since_run: i64) -> Result<Vec<ContactId>> {
 pub(super) fn commit(tx: &Transaction<'_>, commit: &RunCommit) -> Result<Vec<ContactId>> {
     let ticket = &commit.ticket;
     let model = find_model(tx, ticket.run.model.as_str())?;
+    let stands = |model: &Model| model.no == ticket.model_no && model.groups.starts_with(&ticket.groups);
+    if !model.as_ref().is_some_and(stands) {
+        return Err(StoreError::Refused(
+            Problem::new("rfm.gone", format!("the model `{}` was deleted meanwhile", ticket.run.model))
+                .cure("if there is one of that name again, score it again"),
+        ));
+    }
     if model.and_then(|model| model.last_run).is_some_and(|last| last > ticket.run_no) {
         return Err(StoreError::Refused(
             Problem::new(

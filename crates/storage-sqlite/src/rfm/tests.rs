@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use storage::{
     StoreError,
     rfm::{
-        LiveScore, NewRun, RfmStore, RunCommit, RunTicket, Window,
+        GroupFlow, LiveScore, NewRun, RfmStore, RunCommit, RunTicket, Window,
         chunk::{self, Chunk},
     },
 };
@@ -202,5 +202,66 @@ fn placements_are_found_in_any_order_and_live_ones_first() {
         assert_eq!(members(&["g1", "g0", "what"]).await.unwrap().len(), 6);
         assert!(members(&["", "what"]).await.unwrap().is_empty());
         assert!(store.contacts_in_groups("b".into(), vec!["g0".into()]).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn flows_are_told_from_where_everybody_stands_now() {
+    let (_folder, store, _) = open();
+    block_on(async {
+        let slug = Slug::parse("a").unwrap();
+        let ticket = store.begin_rfm_run(new_run("a", 3, 1)).await.unwrap();
+        store.commit_rfm_run(commit(ticket, Vec::new())).await.unwrap();
+        let score = async |contact: i64, group: &str, at: i64| {
+            let one = LiveScore {
+                model: slug.clone(),
+                contact: ContactId(contact),
+                code: 111,
+                group: group.into(),
+            };
+            store.save_live_scores(vec![one], Timestamp(at)).await.unwrap();
+        };
+        // One goes through three groups, one stays, one far away comes late.
+        for (contact, group, at) in
+            [(1, "g0", 10), (2, "g0", 10), (1, "g1", 20), (9_000, "g2", 25), (1, "g2", 30)]
+        {
+            score(contact, group, at).await;
+        }
+        let flows = async |from: i64, to: i64| -> Vec<String> {
+            let found = store.count_group_flows(slug.clone(), Timestamp(from), Timestamp(to)).await.unwrap();
+            let text = |flow: &GroupFlow| {
+                format!("{}>{} {}", flow.from.as_deref().unwrap_or("-"), flow.to, flow.contacts)
+            };
+            found.iter().map(text).collect()
+        };
+        assert_eq!(flows(5, 9).await, [""; 0], "nobody was placed yet");
+        assert_eq!(flows(5, 10).await, ["->g0 2"]);
+        assert_eq!(flows(10, 19).await, ["g0>g0 2"]);
+        assert_eq!(flows(19, 20).await, ["g0>g0 1", "g0>g1 1"]);
+        assert_eq!(flows(9, 29).await, ["->g0 1", "->g1 1", "->g2 1"]);
+        assert_eq!(flows(10, 30).await, ["->g2 1", "g0>g0 1", "g0>g2 1"]);
+        assert_eq!(flows(30, 99).await, ["g0>g0 1", "g2>g2 2"]);
+        let nobody = Slug::parse("b").unwrap();
+        assert_eq!(store.count_group_flows(nobody, Timestamp(0), Timestamp(9)).await.unwrap(), []);
+    });
+}
+
+#[test]
+fn a_run_of_a_model_that_is_forgotten_is_refused() {
+    let (_folder, store, other) = open();
+    block_on(async {
+        let ticket = store.begin_rfm_run(new_run("a", 3, 1)).await.unwrap();
+        let slug = Slug::parse("a").unwrap();
+        super::forget_model(&other, &slug).unwrap();
+        let refused = store.commit_rfm_run(commit(ticket, Vec::new())).await.unwrap_err();
+        assert_eq!(code(&refused), "rfm.gone");
+        let again = store.begin_rfm_run(new_run("a", 3, 2)).await.unwrap();
+        store.commit_rfm_run(commit(again, vec![(0, Chunk::default().encode())])).await.unwrap();
+        super::forget_model(&other, &slug).unwrap();
+        for table in ["rfm_models", "rfm_runs", "rfm_chunks", "rfm_live", "rfm_moves"] {
+            let rows: i64 =
+                other.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+            assert_eq!(rows, 0, "{table}");
+        }
     });
 }

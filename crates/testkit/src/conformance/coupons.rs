@@ -151,6 +151,8 @@ pub async fn coupons_are_redeemed_by_orders(db: &impl Live) {
     assert_eq!((counts.assigned, counts.free, counts.redeemed, counts.expired), (2, 0, 2, 0));
     assert_eq!(db.count_codes(slug("ten"), dated(9)).await.unwrap().expired, 1, "A2 at its end");
     let shared = db.count_codes(slug("all"), dated(3)).await.unwrap();
+    let both = db.count_codes_of(vec![slug("all"), slug("nobody"), slug("ten")], dated(3)).await.unwrap();
+    assert_eq!(both, [shared, storage::coupons::CouponCounts::default(), counts]);
     assert_eq!((shared.assigned, shared.redeemed), (1, 1), "b used what a was given");
     assert_eq!(db.free_codes(slug("ten"), 0, 10).await.unwrap(), [], "A3 was handed out by other means");
 

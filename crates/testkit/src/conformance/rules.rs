@@ -1,10 +1,14 @@
 //! Settings, definitions, currencies.
 
-use model::{Amount, Currency, Slug, Timestamp};
+use model::{Amount, ContactId, Currency, Slug, Timestamp};
 use serde_json::json;
 use storage::{
+    audit::{AuditFilter, AuditStore, Deed},
+    coupons::CouponStore,
     imports::ImportBatch,
-    settings::{DefinitionKind, NewDefinition, key},
+    retire::{RetireStore, Retirement, RulesMark},
+    segments::{NewMembers, SegmentStore, Tell},
+    settings::{DefinitionKind, NewDefinition, SettingsStore, key},
 };
 
 use super::Base;
@@ -35,6 +39,89 @@ pub async fn definitions_get_versions(db: &impl Base) {
     db.save_setting("colour".into(), json!(["blue"])).await.unwrap();
     db.save_setting("colour".into(), json!("red")).await.unwrap();
     assert_eq!(db.load_setting("colour".into()).await.unwrap(), Some(json!("red")));
+}
+
+/// What is taken back is gone with what is kept for it; its versions stay, and a new one goes on counting.
+pub async fn definitions_are_taken_back<S>(db: &S)
+where
+    S: SettingsStore + RetireStore + SegmentStore + CouponStore + AuditStore + Sync,
+{
+    use DefinitionKind::{CouponSet, Segment};
+    let (buyers, spring) = (Slug::parse("buyers").unwrap(), Slug::parse("spring").unwrap());
+    let terms = model::CouponSet::parse("format: 1\nkind: single_use\n", Some("spring"), &model::Zone::UTC);
+    let terms = terms.unwrap().to_json();
+    let new = |kind, slug: &Slug, content| NewDefinition { kind, slug: slug.clone(), content };
+    let both = || vec![new(Segment, &buyers, json!({"x": 1})), new(CouponSet, &spring, terms.clone())];
+    db.save_definitions(both(), dated(1)).await.unwrap();
+    let members = || NewMembers {
+        slug: buyers.clone(),
+        fingerprint: "f".into(),
+        members: [1, 2].into_iter().collect(),
+        flips: vec![(ContactId(1), dated(2))],
+        at: dated(1),
+        tell: Tell::default(),
+    };
+    db.commit_members(members()).await.unwrap();
+    db.add_codes(spring.clone(), vec!["ONE".into(), "TWO".into()], dated(1)).await.unwrap();
+
+    let mark = db.rules_mark().await.unwrap();
+    let deed = |object: &str| Deed {
+        at: dated(2),
+        who: "key:k".into(),
+        action: "test.delete".into(),
+        object: object.into(),
+        details: json!({}),
+        client: None,
+    };
+    let back = |kind, slug: &Slug, version, mark| Retirement {
+        kind,
+        slug: slug.clone(),
+        version,
+        mark,
+        deed: deed(slug.as_str()),
+        at: dated(2),
+    };
+    // Another version, another mark, nothing there: nothing happens.
+    let stale = RulesMark { definitions: mark.definitions - 1, ..mark };
+    let nobody = Slug::parse("nobody").unwrap();
+    for other in
+        [back(Segment, &buyers, 2, mark), back(Segment, &buyers, 1, stale), back(Segment, &nobody, 1, mark)]
+    {
+        assert!(!db.retire_definition(other).await.unwrap());
+    }
+    assert_eq!(db.load_definitions(Segment).await.unwrap().len(), 1);
+    assert!(db.retire_definition(back(Segment, &buyers, 1, mark)).await.unwrap());
+    assert_eq!(db.load_definitions(Segment).await.unwrap(), []);
+    assert_eq!(db.load_retired(Segment).await.unwrap(), [(buyers.clone(), 2)]);
+    assert_eq!(
+        db.load_definition(Segment, buyers.clone(), 1).await.unwrap().unwrap().content,
+        json!({"x": 1})
+    );
+    assert_eq!(db.load_members(buyers.clone()).await.unwrap(), None);
+    assert_eq!(db.load_due_flips(dated(9), 9).await.unwrap(), []);
+    // A build that was under way leaves nothing.
+    assert_eq!(db.commit_members(members()).await.unwrap().members, 0);
+    assert_eq!(db.load_segments().await.unwrap(), []);
+    // It cannot be taken back twice, and rules have changed.
+    let mark = db.rules_mark().await.unwrap();
+    assert_eq!((mark.rules, mark.definitions), (1, 3));
+    assert!(!db.retire_definition(back(Segment, &buyers, 2, mark)).await.unwrap());
+
+    assert!(db.retire_definition(back(CouponSet, &spring, 1, mark)).await.unwrap());
+    assert_eq!(db.count_codes(spring.clone(), dated(2)).await.unwrap().free, 0);
+    let other = Slug::parse("summer").unwrap();
+    assert_eq!(
+        db.add_codes(other, vec!["one".into()], dated(2)).await.unwrap().added,
+        1,
+        "its codes are free"
+    );
+
+    assert_eq!(db.save_definitions(both(), dated(3)).await.unwrap(), [3, 3]);
+    assert_eq!(db.load_retired(Segment).await.unwrap(), []);
+    assert_eq!(db.commit_members(members()).await.unwrap().members, 2);
+    let entries = db.list_audit(AuditFilter::default(), None, 9).await.unwrap();
+    let objects: Vec<&str> = entries.iter().map(|entry| entry.deed.object.as_str()).collect();
+    assert_eq!(objects, ["spring", "buyers"]);
 }
 
 /// The first order sets the currency; others are refused until a rate says what they are worth.

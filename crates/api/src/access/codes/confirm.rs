@@ -16,6 +16,7 @@ use crate::{
 /// The first code.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"code": "123456"}))]
 pub struct Confirm {
     /// What the authenticator shows.
     code: String,

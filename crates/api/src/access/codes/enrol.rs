@@ -15,6 +15,7 @@ use crate::{
 /// Shows that it is the user who asks.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"password": "correct horse battery staple"}))]
 pub struct Reauth {
     /// The password.
     pub(super) password: String,

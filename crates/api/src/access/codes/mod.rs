@@ -6,9 +6,9 @@ mod remove;
 
 use storage::Storage;
 
-use crate::{operations, section::Section};
+use crate::{each_time, section::Section};
 
 /// Its operations.
 pub(super) fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("session"), S; enrol, confirm, remove)
+    each_time!(Section::new("session"), S; enrol, confirm, remove)
 }

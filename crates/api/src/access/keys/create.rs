@@ -1,6 +1,6 @@
 //! `POST /api/v1/keys`: makes a key.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use model::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,12 +13,14 @@ use crate::{
     access::{NAME_LEN_MAX, Owner, key},
     audit,
     extract::Body,
+    once::Shown,
     problem::ProblemDetails,
 };
 
 /// A key to be.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"scope": "write", "name": "the till"}))]
 pub struct NewKey {
     /// What it may do: `track`, `read`, `write` or `admin`.
     scope: String,
@@ -36,7 +38,7 @@ pub struct MadeKey {
     pub key: String,
 }
 
-/// Shows the key, once.
+/// Shows the key, once: the answer is kept for no `Idempotency-Key`, and a repeat is told `idempotency.shown`.
 #[utoipa::path(
     post,
     path = "/api/v1/keys",
@@ -48,7 +50,7 @@ pub async fn handle<S: Storage>(
     State(app): State<App<S>>,
     Owner(by): Owner,
     Body(asked): Body<NewKey>,
-) -> ApiResult<(StatusCode, Json<MadeKey>)> {
+) -> ApiResult<(StatusCode, Extension<Shown>, Json<MadeKey>)> {
     let scope = KeyScope::parse(&asked.scope).ok_or_else(|| {
         Problem::new("key.scope", format!("there is no scope `{}`", asked.scope))
             .field("scope")
@@ -64,5 +66,5 @@ pub async fn handle<S: Storage>(
     let details = json!({"scope": scope.word(), "name": name});
     audit::note(&app, &by, "key.create", format!("key:{}", kept.id), details).await?;
     app.store.save_key(kept.clone()).await?;
-    Ok((StatusCode::CREATED, Json(MadeKey { kept: kept.into(), key: text })))
+    Ok((StatusCode::CREATED, Extension(Shown), Json(MadeKey { kept: kept.into(), key: text })))
 }

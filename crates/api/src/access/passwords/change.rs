@@ -20,6 +20,7 @@ use crate::{
 /// The old and the new one.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"current": "what it was until now", "password": "correct horse battery staple"}), as = ChangePassword)]
 pub struct Change {
     /// The present password.
     current: String,

@@ -17,6 +17,7 @@ use crate::{
 /// The ticket and the password.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"token": "what the mail says", "password": "correct horse battery staple"}))]
 pub struct Choose {
     /// What the mail's link held.
     token: String,

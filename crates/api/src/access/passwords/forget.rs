@@ -16,6 +16,7 @@ use crate::{
 /// Whose.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ann@shop.example"}))]
 pub struct Forget {
     /// The address of the user.
     email: String,

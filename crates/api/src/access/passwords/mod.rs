@@ -8,9 +8,9 @@ pub(crate) use choose::choose;
 
 use storage::Storage;
 
-use crate::{operations, section::Section};
+use crate::{each_time, section::Section};
 
 /// Its operations.
 pub(super) fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("session"), S; change, forget, choose)
+    each_time!(Section::new("session"), S; change, forget, choose)
 }

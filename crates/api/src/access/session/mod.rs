@@ -9,9 +9,9 @@ mod who;
 
 use storage::Storage;
 
-use crate::{operations, section::Section};
+use crate::{each_time, section::Section};
 
 /// Its operations.
 pub(super) fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("session"), S; sign_in, who, sign_out, list, end, end_others)
+    each_time!(Section::new("session"), S; sign_in, who, sign_out, list, end, end_others)
 }

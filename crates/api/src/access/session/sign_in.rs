@@ -26,6 +26,7 @@ use crate::{
 /// Who wants to sign in.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ann@shop.example", "password": "correct horse battery staple"}))]
 pub struct SignIn {
     /// The address.
     email: String,

@@ -32,6 +32,7 @@ use crate::{
 /// The owner to be.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"token": "what the server printed", "email": "ann@shop.example", "password": "correct horse battery staple", "locale": "fr"}))]
 pub struct Setup {
     /// What the server printed at its start.
     pub(crate) token: String,

@@ -12,14 +12,14 @@ use storage::{
 };
 
 use super::token;
-use crate::{App, Chance, operations, section::Section};
+use crate::{App, Chance, each_time, section::Section};
 
 /// How long the printed token is good, in microseconds.
 pub const GOOD_FOR: i64 = Timestamp::DAY;
 
 /// Its operations.
 pub(super) fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("session"), S; needed, make)
+    each_time!(Section::new("session"), S; needed, make)
 }
 
 /// At the start of a server: a new token for the set-up while there is no user. It replaces the one before.

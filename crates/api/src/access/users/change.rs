@@ -21,6 +21,7 @@ use crate::{
 /// What to change; what is left away stays as it is.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "viewer"}), as = ChangeUser)]
 pub struct Change {
     /// What they are called.
     #[serde(default)]

@@ -18,6 +18,7 @@ use crate::{
 /// A user to be.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ben@shop.example", "role": "editor", "locale": "fr"}))]
 pub struct Invite {
     /// The address.
     email: String,

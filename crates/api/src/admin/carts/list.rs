@@ -21,11 +21,6 @@ use crate::{
 pub(crate) struct Which {
     /// Of this contact: the shop's id, an email address, or `id:` and the contact's number.
     contact: Option<String>,
-    /// `next` of the page before; none for the first page.
-    cursor: Option<String>,
-    /// Items on the page: 1 to 500, 50 by default.
-    #[param(minimum = 1, maximum = 500)]
-    limit: Option<usize>,
 }
 
 /// Carts that were not bought, contact by contact.
@@ -33,20 +28,19 @@ pub(crate) struct Which {
     get,
     path = "/api/v1/carts",
     operation_id = "listCarts",
-    params(Which),
+    params(Which, PageQuery),
     responses((status = 200, body = Page<CartBody>))
 )]
 pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
     _: Viewer,
     Asked(which): Asked<Which>,
+    Asked(page): Asked<PageQuery>,
 ) -> ApiResult<Json<Page<CartBody>>> {
-    let page = PageQuery { cursor: which.cursor, limit: which.limit };
     let (limit, after) = (page.limit()?, page.after::<(i64, i64)>()?.unwrap_or((0, 0)));
-    let carts = match &which.contact {
+    let carts = match said::contact_asked_for(&app.store, which.contact.as_deref()).await? {
         // One contact's carts are few.
-        Some(text) => {
-            let contact = said::find_contact(&app.store, text).await?.id;
+        Some(contact) => {
             let mut carts = app.store.load_open_carts(vec![contact]).await?;
             carts.sort_by_key(|cart| cart.no);
             carts.into_iter().filter(|cart| (cart.contact.0, cart.no.0) > after).take(limit + 1).collect()

@@ -25,6 +25,7 @@ const PROOF_LEN_MAX: usize = 2_000;
 /// An answer.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"state": "subscribed", "proof": "paper form 1042, 2 November 2026"}))]
 pub(crate) struct PutConsent {
     /// The answer.
     state: ConsentWord,

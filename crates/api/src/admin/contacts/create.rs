@@ -17,6 +17,7 @@ use crate::{ApiError, ApiResult, App, access::Editor, audit, extract::Body};
 
 /// A contact with what it is known by. What is absent stays as it is.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(example = json!({"external_id": "C-1042", "email": "ann@shop.example", "first_name": "Ann", "locale": "en-GB", "lists": ["press"], "anonymous_ids": ["b7d2"]}))]
 pub(crate) struct PostContact {
     #[serde(flatten)]
     profile: Given,

@@ -16,6 +16,7 @@ use super::body::StatusWord;
 /// What is given of a profile. What is absent stays; `null` takes a value away.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(example = json!({"first_name": "Ann", "country": "FR", "phone": null}))]
 pub(crate) struct Given {
     /// The shop's own id.
     #[serde(deserialize_with = "given")]

@@ -18,6 +18,7 @@ use crate::{
 /// Who goes into the contact of the path.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"contact": "C-1041"}))]
 pub(crate) struct PostMerge {
     /// The one that is no more afterwards, named as in paths.
     contact: String,

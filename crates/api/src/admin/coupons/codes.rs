@@ -26,6 +26,7 @@ const REFUSED_MAX: usize = 100;
 /// Codes to add.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"codes": ["SPRING-1", "SPRING-2"]}))]
 pub(crate) struct AddCodes {
     /// The codes, 1 to 50,000.
     #[schema(min_items = 1, max_items = 50_000)]
@@ -43,6 +44,7 @@ pub(crate) struct RefusedCode {
 
 /// What became of the codes.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = AddedCodes)]
 pub(crate) struct AddedBody {
     /// How many are new.
     added: u64,

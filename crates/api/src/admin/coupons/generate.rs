@@ -23,6 +23,7 @@ const TRIES: usize = 20;
 /// How many codes to make.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"count": 100}))]
 pub(crate) struct GenerateCodes {
     /// 1 to 10,000.
     #[schema(minimum = 1, maximum = 10_000)]

@@ -7,8 +7,9 @@ use super::{CouponSetBody, body, counted, find};
 use crate::{
     ApiResult, App,
     access::Viewer,
+    admin::definitions::{COUPONS, tag},
     extract::Named,
-    tag::{Known, Tag},
+    tag::Known,
 };
 
 /// A coupon set with what became of its codes. Its ETag is that of its terms.
@@ -24,8 +25,9 @@ pub(crate) async fn handle<S: Storage>(
     _: Viewer,
     Named(slug): Named<String>,
 ) -> ApiResult<Response> {
+    let definition = COUPONS.find(&app.store, &slug).await?;
     let terms = find(&app.store, &slug).await?;
     let counts = counted(&app.store, terms.slug.clone(), app.now()).await?;
     // The counts change without the terms: a client's copy is never taken to be fresh.
-    Ok(Known::default().answer(Tag::of(&terms), body(&terms, &counts)))
+    Ok(Known::default().answer(tag(&definition), body(&terms, &counts)))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use storage::Storage;
 use utoipa::ToSchema;
 
-use super::{CouponSetBody, body, counted};
+use super::{CouponSetBody, body};
 use crate::{ApiResult, App, access::Viewer};
 
 /// All sets.
@@ -27,11 +27,7 @@ pub(crate) struct CouponSets {
 pub(crate) async fn handle<S: Storage>(State(app): State<App<S>>, _: Viewer) -> ApiResult<Json<CouponSets>> {
     let mut sets: Vec<CouponSet> = load_terms(&app.store).await?.into_values().collect();
     sets.sort_by(|a, b| a.slug.cmp(&b.slug));
-    let mut items = Vec::with_capacity(sets.len());
-    for set in sets {
-        // Counts of a set are kept: each is one row.
-        let counts = counted(&app.store, set.slug.clone(), app.now()).await?;
-        items.push(body(&set, &counts));
-    }
-    Ok(Json(CouponSets { items }))
+    let slugs = sets.iter().map(|set| set.slug.clone()).collect();
+    let counts = app.store.count_codes_of(slugs, app.now()).await?;
+    Ok(Json(CouponSets { items: sets.iter().zip(&counts).map(|(set, counts)| body(set, counts)).collect() }))
 }

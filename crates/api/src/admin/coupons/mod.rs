@@ -5,6 +5,7 @@ mod generate;
 mod get;
 mod list;
 mod put;
+mod remove;
 
 use engine::live::coupons::load_terms;
 use model::{
@@ -17,7 +18,7 @@ use storage::{Storage, coupons::CouponCounts};
 use utoipa::ToSchema;
 
 use crate::{
-    ApiError, ApiResult, once, operations,
+    ApiError, ApiResult, operations,
     said::{self, At, Names},
     section::Section,
 };
@@ -25,8 +26,7 @@ use crate::{
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    let section = operations!(Section::new("coupons"), S; list, get, put);
-    once!(section, S; codes, generate)
+    operations!(Section::new("coupons"), S; list, get, put, remove, codes, generate)
 }
 
 /// A set and what became of its codes.

@@ -23,7 +23,7 @@ use crate::{
 /// A field, as `fields.yaml` describes it: `type`, `name`, and what the type needs (`min`, `max`, `options`, `required`,
 /// `default`).
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[schema(value_type = Object, example = json!({"type": "decimal", "name": {"en": "Highest price", "fr": "Prix le plus haut"}, "min": 0}))]
+#[schema(value_type = Object)]
 pub(crate) struct PutField(Map<String, Value>);
 
 /// Makes a custom field, or changes its name and terms. Its type stays: values that were given would not fit another.
@@ -33,7 +33,10 @@ pub(crate) struct PutField(Map<String, Value>);
     operation_id = "put_field",
     tag = "fields",
     params(("slug" = String, Path)),
-    request_body = PutField,
+    request_body(
+        content = PutField,
+        example = json!({"type": "decimal", "name": {"en": "Highest price", "fr": "Prix le plus haut"}, "min": 0})
+    ),
     responses(
         (status = 200, body = FieldBody),
         (status = 201, description = "it is new", body = FieldBody),

@@ -28,8 +28,8 @@ use storage::{
 use utoipa::ToSchema;
 
 use crate::{
-    ApiError, ApiResult, App, access::Principal, audit, once, operations, problem::ProblemBody, said::At,
-    section::Section,
+    ApiError, ApiResult, App, access::Principal, audit, each_time, operations, problem::ProblemBody,
+    said::At, section::Section,
 };
 
 /// Kinds of jobs.
@@ -47,8 +47,9 @@ pub const ATTEMPTS_MAX: u32 = 3;
 
 /// Its operations.
 pub(super) fn section<S: Storage>() -> Section<S> {
-    let section = operations!(Section::new("jobs"), S; list, get, file, import);
-    once!(section, S; export, cancel, link)
+    let section = operations!(Section::new("jobs"), S; list, get, file, export, cancel, link);
+    // A file is too large to be looked at twice; imported again it changes nothing that is known already.
+    each_time!(section, S; import)
 }
 
 /// Where a job stands.

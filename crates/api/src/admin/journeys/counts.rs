@@ -121,6 +121,7 @@ pub(crate) struct OutcomeBody {
 
 /// An A/B test.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = TrialCounts)]
 pub(crate) struct TestBody {
     /// Its node.
     node: String,

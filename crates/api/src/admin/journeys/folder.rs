@@ -76,6 +76,11 @@ pub(crate) struct SummaryBody {
 }
 
 impl FolderBody {
+    /// The files.
+    pub fn folder(&self) -> Folder {
+        self.files().0
+    }
+
     fn files(&self) -> (Folder, Vec<String>) {
         let mut trees = Vec::new();
         let mut file = |name: String, slug: &str, source: &Source| {

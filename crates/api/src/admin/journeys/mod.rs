@@ -36,7 +36,7 @@ use utoipa::ToSchema;
 use crate::{
     ApiError, ApiResult, App,
     access::Principal,
-    audit, once, operations,
+    audit, each_time, operations,
     said::{At, Names},
     section::Section,
     tag::Tag,
@@ -46,9 +46,10 @@ use crate::{
 pub(super) fn section<S: Storage>() -> Section<S> {
     let section = operations!(
         Section::new("journeys"), S;
-        list, get, version, draft_get, draft_put, draft_remove, check, counts, recipients, trace
+        list, get, version, draft_get, draft_put, draft_remove, counts, recipients, trace,
+        publish, pause, resume, stop, enter, retry, test, simulate
     );
-    once!(section, S; publish, pause, resume, stop, enter, retry, test, simulate)
+    each_time!(section, S; check)
 }
 
 /// Where a version stands.

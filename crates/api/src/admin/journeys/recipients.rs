@@ -13,7 +13,7 @@ use crate::{
     admin::messages::StateWord,
     extract::{Asked, Named},
     page::{Page, PageQuery},
-    said::{At, ContactName, find_contact, name_of, names, slug},
+    said::{At, ContactName, contact_asked_for, name_of, names, slug},
 };
 
 /// Which recipients.
@@ -108,10 +108,7 @@ pub(crate) async fn handle<S: Storage>(
             .cure(format!("see its lives: GET /api/v1/journeys/{slug}"))
             .into());
     };
-    let contact = match &asked.contact {
-        Some(text) => Some(find_contact(&app.store, text).await?.id),
-        None => None,
-    };
+    let contact = contact_asked_for(&app.store, asked.contact.as_deref()).await?;
     let which = Which { contact, inside: asked.inside, node: asked.node, why: asked.why, goal: asked.goal };
     let (contact, ordinal) = query.after::<(i64, u32)>()?.unwrap_or_default();
     let after = (ContactId(contact), ordinal);

@@ -24,6 +24,7 @@ use crate::{
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"contact": "tester@example.com", "data": {"cart_id": "c1"}}))]
+#[schema(as = TestJourney)]
 pub(crate) struct TestBody {
     /// The test contact: the shop's id, an email address, or `id:` and its number.
     contact: String,

@@ -21,6 +21,7 @@ pub const CONTACTS_MAX: usize = 1_000;
 /// Whom.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"add": ["C-1042", "ann@shop.example"], "remove": ["id:7"]}))]
 pub(crate) struct ChangeList {
     /// To be put on it: the shop's ids, email addresses, or `id:` and a number.
     #[serde(default)]

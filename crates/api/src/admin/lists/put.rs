@@ -22,6 +22,7 @@ const NAME_LEN_MAX: usize = 255;
 /// A list's name.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Press"}))]
 pub(crate) struct PutList {
     /// What the shop calls it.
     #[schema(max_length = 255)]

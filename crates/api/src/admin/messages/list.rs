@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
-use storage::{Storage, browse::MessageQuery};
+use storage::{Storage, browse::MessageQuery, outbox::MessageRow};
 
 use super::{ChannelWord, MessageBody, StateWord, body};
 use crate::{
@@ -10,8 +10,12 @@ use crate::{
     access::Viewer,
     extract::Asked,
     page::{Page, PageQuery},
-    said::{At, find_contact, name_of, names, slug},
+    said::{At, contact_asked_for, name_of, names, slug},
 };
+
+/// Questions of [`storage::browse::MESSAGES_LOOKED_AT`] messages that one request asks at most: two million messages are
+/// looked through for a page, then it is given as it is.
+const QUESTIONS: usize = 4;
 
 /// Which messages.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -41,7 +45,7 @@ pub(crate) struct MessagesQuery {
 }
 
 /// Lists messages, the last first. A page may hold fewer than was asked for, or none, and still have a next one: rare ones
-/// among millions are found in several questions.
+/// among millions are found in several requests, each of which looks through two million.
 #[utoipa::path(
     get,
     path = "/api/v1/messages",
@@ -55,10 +59,7 @@ pub(crate) async fn handle<S: Storage>(
     Asked(asked): Asked<MessagesQuery>,
     Asked(query): Asked<PageQuery>,
 ) -> ApiResult<Json<Page<MessageBody>>> {
-    let contact = match &asked.contact {
-        Some(text) => Some(find_contact(&app.store, text).await?.id),
-        None => None,
-    };
+    let contact = contact_asked_for(&app.store, asked.contact.as_deref()).await?;
     let wanted = MessageQuery {
         journey: asked.journey.as_deref().map(slug).transpose()?,
         run: asked.run,
@@ -69,12 +70,18 @@ pub(crate) async fn handle<S: Storage>(
         since: asked.since.map(|at| at.0),
         until: asked.until.map(|at| at.0),
     };
-    let before = query.after::<i64>()?.unwrap_or(i64::MAX);
-    let page = app.store.browse_messages(wanted, before, query.limit()?).await?;
-    let named = names(&app.store, page.messages.iter().map(|row| row.message.contact)).await?;
-    let one = |row: storage::outbox::MessageRow| {
+    let (limit, mut next) = (query.limit()?, Some(query.after::<i64>()?.unwrap_or(i64::MAX)));
+    let mut found: Vec<MessageRow> = Vec::new();
+    for _ in 0..QUESTIONS {
+        let Some(before) = next.filter(|_| found.len() < limit) else { break };
+        let page = app.store.browse_messages(wanted.clone(), before, limit - found.len()).await?;
+        found.extend(page.messages);
+        next = page.next;
+    }
+    let named = names(&app.store, found.iter().map(|row| row.message.contact)).await?;
+    let one = |row: MessageRow| {
         let id = row.message.contact;
         body(row, named.get(&id).cloned().unwrap_or_else(|| name_of(id, None)))
     };
-    Ok(Json(Page::next_at(page.messages.into_iter().map(one).collect(), page.next)))
+    Ok(Json(Page::next_at(found.into_iter().map(one).collect(), next)))
 }

@@ -16,15 +16,14 @@ use storage::{
 use utoipa::ToSchema;
 
 use crate::{
-    ApiError, ApiResult, App, once, operations,
+    ApiError, ApiResult, App, operations,
     said::{At, ContactName},
     section::Section,
 };
 
 /// Its operations.
 pub(super) fn section<S: Storage>() -> Section<S> {
-    let section = operations!(Section::new("messages"), S; list, get, preview);
-    once!(section, S; retry, cancel)
+    operations!(Section::new("messages"), S; list, get, preview, retry, cancel)
 }
 
 /// Most messages that are named in one request.

@@ -25,11 +25,6 @@ pub(crate) struct Which {
     since: Option<At>,
     /// Before this instant.
     until: Option<At>,
-    /// `next` of the page before; none for the first page.
-    cursor: Option<String>,
-    /// Items on the page: 1 to 500, 50 by default.
-    #[param(minimum = 1, maximum = 500)]
-    limit: Option<usize>,
 }
 
 /// Orders from the last to the first, cancelled ones too.
@@ -37,20 +32,17 @@ pub(crate) struct Which {
     get,
     path = "/api/v1/orders",
     operation_id = "listOrders",
-    params(Which),
+    params(Which, PageQuery),
     responses((status = 200, body = Page<OrderBody>))
 )]
 pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
     _: Viewer,
     Asked(which): Asked<Which>,
+    Asked(page): Asked<PageQuery>,
 ) -> ApiResult<Json<Page<OrderBody>>> {
-    let page = PageQuery { cursor: which.cursor, limit: which.limit };
     let (limit, below) = (page.limit()?, page.after::<(i64, i64)>()?);
-    let contact = match &which.contact {
-        Some(text) => Some(said::find_contact(&app.store, text).await?.id),
-        None => None,
-    };
+    let contact = said::contact_asked_for(&app.store, which.contact.as_deref()).await?;
     let query = OrderQuery { contact, since: which.since.map(|at| at.0), until: which.until.map(|at| at.0) };
     let below = below.map(|(at, no)| (Timestamp(at), no));
     let orders = app.store.browse_orders(query, below, limit + 1).await?;

@@ -1,7 +1,7 @@
 //! `GET /api/v1/products`: the catalogue in pages.
 
 use axum::{Json, extract::State};
-use model::{Product, ProductId};
+use model::ProductId;
 use serde::Deserialize;
 use storage::{Storage, catalogue::ProductQuery};
 use utoipa::IntoParams;
@@ -22,29 +22,25 @@ pub(crate) struct Which {
     search: Option<String>,
     /// In this category or one below it, as in `/Kitchen`.
     category: Option<String>,
-    /// `next` of the page before; none for the first page.
-    cursor: Option<String>,
-    /// Items on the page: 1 to 500, 50 by default.
-    #[param(minimum = 1, maximum = 500)]
-    limit: Option<usize>,
 }
 
-/// Products in the order in which they became known.
+/// Products in the order in which they became known. A page may hold fewer than was asked for, or none, and still have a
+/// next one: of those that are searched for, each request looks through 20,000 products.
 #[utoipa::path(
     get,
     path = "/api/v1/products",
     operation_id = "listProducts",
-    params(Which),
+    params(Which, PageQuery),
     responses((status = 200, body = Page<ProductBody>))
 )]
 pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
     _: Viewer,
     Asked(which): Asked<Which>,
+    Asked(page): Asked<PageQuery>,
 ) -> ApiResult<Json<Page<ProductBody>>> {
-    let page = PageQuery { cursor: which.cursor, limit: which.limit };
     let (limit, after) = (page.limit()?, ProductId(page.after()?.unwrap_or(0)));
     let query = ProductQuery { text: which.search, category: which.category };
-    let products = app.store.browse_products(query, after, limit + 1).await?;
-    Ok(Json(Page::cut(products, limit, |product: &Product| product.id.0).map(ProductBody::from)))
+    let found = app.store.browse_products(query, after, limit).await?;
+    Ok(Json(Page::next_at(found.products, found.next.map(|id| id.0)).map(ProductBody::from)))
 }

@@ -23,6 +23,7 @@ use crate::{
 /// What to change: what is absent stays.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"unit_price": "15.50", "out_of_stock": false}))]
 pub(crate) struct PatchProduct {
     /// Its name.
     name: Option<String>,

@@ -4,10 +4,10 @@ mod preview;
 
 use storage::Storage;
 
-use crate::{operations, section::Section};
+use crate::{each_time, section::Section};
 
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("recommendations"), S; preview)
+    each_time!(Section::new("recommendations"), S; preview)
 }

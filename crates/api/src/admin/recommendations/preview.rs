@@ -20,6 +20,7 @@ use crate::{
 /// A *Get products* step and for whom.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"contact": "C-1042", "step": {"main": {"case": "filtered", "quantity": 2, "order": "price_descending"}}}))]
 pub(crate) struct PreviewProducts {
     /// For whom: the shop's id, an email address, or `id:` and the contact's number.
     contact: String,

@@ -1,16 +1,23 @@
 //! `GET /api/v1/rfm/{model}`: a model, its distribution now, its last runs.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use engine::rfm::KnownModel;
 use serde::Serialize;
 use serde_json::Value;
-use storage::Storage;
+use storage::{Storage, rfm::RunRecord};
 use utoipa::ToSchema;
 
 use super::{RunBody, find, model_of, run_body};
-use crate::{ApiResult, App, access::Viewer, extract::Named, said::Names};
+use crate::{
+    ApiResult, App, access::Viewer, admin::definitions::tag, extract::Named, said::Names, tag::Tagged,
+};
 
 /// Runs that are told.
-const RUNS: usize = 30;
+pub(super) const RUNS: usize = 30;
 
 /// A model with its runs.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -26,7 +33,8 @@ pub(crate) struct ModelRuns {
     runs: Vec<RunBody>,
 }
 
-/// A model that was scored: how its groups are distributed now and were at its last runs, with medians and revenue.
+/// A model that was saved or scored: how its groups are distributed now and were at its last runs, with medians and
+/// revenue. The `ETag` is that of the version that was saved, if one was.
 #[utoipa::path(
     get,
     path = "/api/v1/rfm/{model}",
@@ -38,14 +46,23 @@ pub(crate) async fn handle<S: Storage>(
     State(app): State<App<S>>,
     _: Viewer,
     Named(model): Named<String>,
-) -> ApiResult<Json<ModelRuns>> {
-    let (slug, record) = find(&app.store, &model).await?;
-    let model = model_of(&record);
-    let runs = app.store.load_rfm_runs(slug.clone(), RUNS).await?;
-    Ok(Json(ModelRuns {
-        model: slug.to_string(),
+) -> ApiResult<Response> {
+    let known = find(&app.store, &model).await?;
+    let runs = app.store.load_rfm_runs(known.slug.clone(), RUNS).await?;
+    let (tag, body) = (known.saved.as_ref().map(tag), body(known, &runs));
+    Ok(match tag {
+        Some(tag) => Tagged(tag, body).into_response(),
+        None => Json(body).into_response(),
+    })
+}
+
+/// A model with these runs.
+pub(super) fn body(known: KnownModel, runs: &[RunRecord]) -> ModelRuns {
+    let model = model_of(&known);
+    ModelRuns {
+        model: known.slug.to_string(),
         name: model.as_ref().map(|model| Names::from(&model.name)).unwrap_or_default(),
-        definition: record.definition,
+        definition: known.definition,
         runs: runs.iter().map(|run| run_body(model.as_ref(), run)).collect(),
-    }))
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) struct ModelBody {
 /// All models.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Models {
-    /// Those that were scored, by their slugs; then the built-in ones that were not.
+    /// Those that were saved or scored, by their slugs; then the built-in ones that were not.
     items: Vec<ModelBody>,
 }
 
@@ -37,22 +37,22 @@ pub(crate) struct Models {
     responses((status = 200, body = Models))
 )]
 pub(crate) async fn handle<S: Storage>(State(app): State<App<S>>, _: Viewer) -> ApiResult<Json<Models>> {
-    let scored = app.store.load_rfm_models().await?;
-    let mut items: Vec<ModelBody> = scored
+    let known = engine::rfm::known(&app.store).await?;
+    let mut items: Vec<ModelBody> = known
         .iter()
-        .map(|record| {
-            let model = model_of(record);
+        .map(|known| {
+            let model = model_of(known);
             ModelBody {
-                model: record.model.to_string(),
+                model: known.slug.to_string(),
                 name: model.as_ref().map(|model| Names::from(&model.name)).unwrap_or_default(),
                 levels: model.as_ref().map_or(0, |model| model.levels),
-                last_run: Some(run_body(model.as_ref(), &record.last_run)),
+                last_run: known.last_run.as_ref().map(|run| run_body(model.as_ref(), run)),
             }
         })
         .collect();
     for slug in RfmModel::BUILT_IN {
         if let Some(model) =
-            RfmModel::built_in(slug).filter(|model| scored.iter().all(|s| s.model != model.slug))
+            RfmModel::built_in(slug).filter(|model| known.iter().all(|one| one.slug != model.slug))
         {
             items.push(ModelBody {
                 model: slug.to_owned(),

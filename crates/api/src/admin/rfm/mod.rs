@@ -3,16 +3,16 @@
 mod get;
 mod list;
 mod migrations;
+mod put;
+mod remove;
 mod run;
 
 use ::rfm::{GroupFigures, RfmModel};
-use model::{Slug, Timestamp};
+use engine::rfm::KnownModel;
+use model::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use storage::{
-    Storage,
-    rfm::{ModelRecord, RunRecord},
-};
+use storage::{Storage, rfm::RunRecord};
 use utoipa::ToSchema;
 
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("rfm"), S; list, get, migrations, run)
+    operations!(Section::new("rfm"), S; list, get, put, remove, migrations, run)
 }
 
 /// A group and what its contacts come to.
@@ -65,9 +65,9 @@ pub struct RunBody {
     pub groups: Vec<GroupBody>,
 }
 
-/// A model that was scored at least once.
-fn model_of(record: &ModelRecord) -> Option<RfmModel> {
-    RfmModel::parse(&record.definition.to_string()).ok().or_else(|| RfmModel::built_in(record.model.as_str()))
+/// How a model reads, as far as it can be read.
+fn model_of(known: &KnownModel) -> Option<RfmModel> {
+    known.model().ok().or_else(|| RfmModel::built_in(known.slug.as_str()))
 }
 
 fn run_body(model: Option<&RfmModel>, run: &RunRecord) -> RunBody {
@@ -111,11 +111,10 @@ fn decimal(ten_thousandths: i128) -> String {
     text[..cut].to_owned()
 }
 
-async fn find<S: Storage>(store: &S, model: &str) -> ApiResult<(Slug, ModelRecord)> {
+async fn find<S: Storage>(store: &S, model: &str) -> ApiResult<KnownModel> {
     let slug = crate::said::slug(model)?;
-    let models = store.load_rfm_models().await?;
-    let record = models.into_iter().find(|record| record.model == slug);
-    record.map(|record| (slug, record)).ok_or_else(|| ApiError::not_found("scored RFM model", model))
+    let known = engine::rfm::known(store).await?.into_iter().find(|known| known.slug == slug);
+    known.ok_or_else(|| ApiError::not_found("saved or scored RFM model", model))
 }
 
 #[cfg(test)]

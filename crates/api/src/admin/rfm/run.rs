@@ -10,7 +10,7 @@ use storage::{Storage, StoreError};
 use super::{RunBody, model_of, run_body};
 use crate::{ApiError, ApiResult, App, access::Editor, audit, extract::Named, said};
 
-/// Scores all contacts by a model that was scored before, or by a built-in one, which then is scored every night. Who
+/// Scores all contacts by a model that was saved or scored before, or by a built-in one, which then is scored every night. Who
 /// moves by it starts no journeys: that is the night's run's.
 #[utoipa::path(
     post,
@@ -25,11 +25,13 @@ pub(crate) async fn handle<S: Storage>(
     Named(name): Named<String>,
 ) -> ApiResult<Json<RunBody>> {
     let slug = said::slug(&name)?;
-    let models = app.store.load_rfm_models().await?;
-    let known = models.iter().find(|record| record.model == slug).and_then(model_of);
+    let models = engine::rfm::known(&app.store).await?;
+    let known = models.iter().find(|known| known.slug == slug).and_then(model_of);
     let model = known.or_else(|| RfmModel::built_in(&name)).ok_or_else(|| {
         let problem = Problem::new("rfm.unknown", format!("there is no RFM model `{name}`")).value(&name);
-        ApiError::new(axum::http::StatusCode::NOT_FOUND, problem.suggest(&name, RfmModel::BUILT_IN))
+        let names = models.iter().map(|known| known.slug.as_str()).chain(RfmModel::BUILT_IN);
+        let problem = problem.suggest(&name, names.collect::<Vec<_>>());
+        ApiError::new(axum::http::StatusCode::NOT_FOUND, problem)
     })?;
     let (store, now, of) = (app.store.clone(), app.now(), model.clone());
     // On a task of its own: it is finished when the caller hangs up.

@@ -3,8 +3,14 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use storage::Storage;
 
-use super::{SegmentBody, body, tag, workspace};
-use crate::{ApiError, ApiResult, App, access::Viewer, extract::Named, tag::Known};
+use super::{SegmentBody, body, workspace};
+use crate::{
+    ApiError, ApiResult, App,
+    access::Viewer,
+    admin::definitions::{SEGMENT, tag},
+    extract::Named,
+    tag::Known,
+};
 
 /// A segment with its condition and how many members it has.
 #[utoipa::path(
@@ -20,11 +26,12 @@ pub(crate) async fn handle<S: Storage>(
     Named(slug): Named<String>,
     known: Known,
 ) -> ApiResult<Response> {
+    let definition = SEGMENT.find(&app.store, &slug).await?;
     let workspace = workspace(&app.store).await?;
     let file = find(&workspace, &slug)?;
     let built = app.store.load_segments().await?;
     let record = built.iter().find(|record| record.slug.as_str() == slug);
-    Ok(known.answer(tag(file), body(&workspace, file, record)))
+    Ok(known.answer(tag(&definition), body(&workspace, file, record)))
 }
 
 pub(super) fn find<'w>(

@@ -5,8 +5,7 @@ mod get;
 mod list;
 mod preview;
 mod put;
-
-pub(crate) use put::text;
+mod remove;
 
 use std::sync::Arc;
 
@@ -18,16 +17,16 @@ use storage::{Storage, segments::SegmentRecord};
 use utoipa::ToSchema;
 
 use crate::{
-    ApiResult, operations,
+    ApiResult, each_time, operations,
     said::{At, Names},
     section::Section,
-    tag::Tag,
 };
 
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("segments"), S; list, get, put, preview, contacts)
+    let section = operations!(Section::new("segments"), S; list, get, put, remove, contacts);
+    each_time!(section, S; preview)
 }
 
 /// Whether the members are those of the condition.
@@ -79,10 +78,6 @@ fn body(workspace: &Workspace, file: &SegmentFile, record: Option<&SegmentRecord
         built_at: record.map(|record| record.built_at.into()),
         refers_to: file.condition.reads().segments.into_iter().collect(),
     }
-}
-
-fn tag(file: &SegmentFile) -> Tag {
-    Tag::of(&file.source)
 }
 
 async fn workspace<S: Storage>(store: &S) -> ApiResult<Arc<Workspace>> {

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use storage::Storage;
 use utoipa::ToSchema;
 
-use super::{put::text, workspace};
+use super::workspace;
 use crate::{
     ApiResult, App,
     access::Viewer,
+    admin::definitions::text,
     extract::Body,
     problem::ProblemBody,
     said::{self, ContactName},
@@ -28,6 +29,7 @@ pub const SAMPLE_MAX: usize = 100;
 /// A condition to look at: one of the four.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"condition": {"consent": "newsletter", "is": "subscribed"}, "sample": 5}))]
 pub(crate) struct PreviewSegment {
     /// A condition, as it stands in a segment's file.
     #[schema(value_type = Option<Object>, example = json!({"consent": "newsletter", "is": "subscribed"}))]
@@ -46,6 +48,7 @@ pub(crate) struct PreviewSegment {
 
 /// Who satisfies a condition.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = SegmentPreview)]
 pub(crate) struct PreviewBody {
     /// Contacts in the base.
     contacts: u64,

@@ -4,34 +4,20 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use engine::segments::{self, Workspace};
-use model::Problem;
 use segment::SegmentFile;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use storage::Storage;
 use utoipa::ToSchema;
 
-use super::{SegmentBody, body, tag};
+use super::{SegmentBody, body};
 use crate::{
     ApiResult, App,
     access::Editor,
-    audit,
+    admin::definitions::{PutDefinition, SEGMENT, tag},
     extract::{Body, Named},
     problem::ProblemBody,
-    said,
     tag::{Precondition, Tagged},
 };
-
-/// A segment's file.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PutSegment {
-    /// What its file holds, as a tree; or [`PutSegment::source`].
-    #[schema(value_type = Option<Object>, example = json!({"format": 1, "name": {"en": "Buyers"}, "condition": {"bought": {"at_least": 1}}}))]
-    definition: Option<Value>,
-    /// The file's text, YAML or JSON: problems then say line and column.
-    source: Option<String>,
-}
 
 /// A segment as it was saved.
 #[derive(Clone, Debug, serde::Serialize, ToSchema)]
@@ -53,7 +39,10 @@ pub(crate) struct Saved {
     path = "/api/v1/segments/{slug}",
     operation_id = "putSegment",
     params(("slug" = String, Path, description = "What it is known by")),
-    request_body = PutSegment,
+    request_body(
+        content = PutDefinition,
+        example = json!({"definition": {"format": 1, "name": {"en": "Readers"}, "condition": {"consent": "newsletter", "is": "subscribed"}}})
+    ),
     responses((status = 200, body = Saved))
 )]
 pub(crate) async fn handle<S: Storage>(
@@ -61,24 +50,15 @@ pub(crate) async fn handle<S: Storage>(
     Editor(by): Editor,
     Named(slug): Named<String>,
     precondition: Precondition,
-    Body(given): Body<PutSegment>,
+    Body(given): Body<PutDefinition>,
 ) -> ApiResult<Tagged<Saved>> {
-    let slug = said::slug(&slug)?;
+    let (slug, text) = SEGMENT.incoming(&app.store, &slug, &precondition, given).await?;
     let mut workspace = Workspace::load(&app.store).await?;
-    let there = workspace.segments.get(slug.as_str()).map(|file| tag(file));
-    precondition.require(there.as_ref())?;
     if let segment::Known::Only(names) = &mut workspace.schema.segments {
         names.insert(slug.to_string());
     }
-    let text = text(given.definition, given.source)?;
     let (file, warnings) = SegmentFile::parse(&text, Some(slug.as_str()), &workspace.schema)?;
-    if file.slug != slug {
-        return Err(Problem::new("segment.name", format!("the definition is of `{}`", file.slug))
-            .field("definition.segment")
-            .value(&file.slug)
-            .cure(format!("leave `segment` out, or write `segment: {slug}`"))
-            .into());
-    }
+    SEGMENT.named(&slug, &file.slug)?;
     let workspace = Arc::new(workspace.with([file.clone()])?);
     let now = app.now();
     // On a task of its own: it is finished when the caller hangs up, and its members are those of the condition.
@@ -94,8 +74,7 @@ pub(crate) async fn handle<S: Storage>(
         .await
         .map_err(|error| storage::StoreError::Driver(format!("building a segment has failed: {error}")))??;
     app.engine_bell.notify_one();
-    audit::note(&app, &by, "segment.save", format!("segment:{slug}"), json!({ "members": moved.members }))
-        .await?;
+    SEGMENT.note(&app, &by, &slug, json!({ "members": moved.members })).await?;
     let built = app.store.load_segments().await?;
     let file = super::get::find(&workspace, slug.as_str())?;
     let record = built.iter().find(|record| record.slug == slug);
@@ -105,16 +84,5 @@ pub(crate) async fn handle<S: Storage>(
         left: moved.left.len(),
         warnings: warnings.iter().map(ProblemBody::from).collect(),
     };
-    Ok(Tagged(tag(file), answer))
-}
-
-/// The text of a definition that is given one way or the other.
-pub(crate) fn text(definition: Option<Value>, source: Option<String>) -> Result<String, Problem> {
-    match (definition, source) {
-        (Some(tree), None) => Ok(tree.to_string()),
-        (None, Some(text)) => Ok(text),
-        _ => Err(Problem::new("definition.missing", "exactly one of `definition` and `source` is needed")
-            .field("definition")
-            .cure("give the tree as `definition`, or the file's text as `source`")),
-    }
+    Ok(Tagged(tag(&SEGMENT.find(&app.store, slug.as_str()).await?), answer))
 }

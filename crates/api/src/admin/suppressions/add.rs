@@ -36,6 +36,7 @@ pub(crate) struct AddBody {
 
 /// What is on the list now.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = AddedSuppressions)]
 pub(crate) struct AddedBody {
     /// The addresses, in their order. One that was there keeps the stricter of the two periods.
     suppressions: Vec<SuppressionBody>,

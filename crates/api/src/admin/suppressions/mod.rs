@@ -13,12 +13,11 @@ use storage::{
 use utoipa::ToSchema;
 
 use super::messages::ChannelWord;
-use crate::{ApiResult, once, operations, said::At, section::Section};
+use crate::{ApiResult, operations, said::At, section::Section};
 
 /// Its operations.
 pub(super) fn section<S: Storage>() -> Section<S> {
-    let section = operations!(Section::new("suppressions"), S; list);
-    once!(section, S; add, remove)
+    operations!(Section::new("suppressions"), S; list, add, remove)
 }
 
 /// Most addresses of one request.

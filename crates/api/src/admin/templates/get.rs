@@ -3,8 +3,14 @@
 use axum::{extract::State, response::Response};
 use storage::Storage;
 
-use super::{TemplateBody, body, context, find, tag};
-use crate::{ApiResult, App, access::Viewer, extract::Named, tag::Known};
+use super::{TemplateBody, body, context};
+use crate::{
+    ApiResult, App,
+    access::Viewer,
+    admin::definitions::{TEMPLATE, tag},
+    extract::Named,
+    tag::Known,
+};
 
 /// A template's last version.
 #[utoipa::path(
@@ -20,7 +26,7 @@ pub(crate) async fn handle<S: Storage>(
     Named(slug): Named<String>,
     known: Known,
 ) -> ApiResult<Response> {
-    let definition = find(&app.store, &slug).await?;
+    let definition = TEMPLATE.find(&app.store, &slug).await?;
     let context = context(&app.store).await?;
     Ok(known.answer(tag(&definition), body(&definition, &context)))
 }

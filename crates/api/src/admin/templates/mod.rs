@@ -4,6 +4,7 @@ mod get;
 mod list;
 mod preview;
 mod put;
+mod remove;
 mod test;
 
 use model::{Currency, Problems, Slug};
@@ -11,23 +12,18 @@ use serde::Serialize;
 use serde_json::Value;
 use storage::{
     Storage,
-    settings::{Definition, DefinitionKind, key},
+    settings::{Definition, key},
 };
 use template::{CompileContext, Document, Template};
 use utoipa::ToSchema;
 
-use crate::{
-    ApiError, ApiResult, operations,
-    problem::ProblemBody,
-    said::{self, At},
-    section::Section,
-    tag::Tag,
-};
+use crate::{ApiResult, each_time, operations, problem::ProblemBody, said::At, section::Section};
 
 /// Its operations.
 #[must_use]
 pub fn section<S: Storage>() -> Section<S> {
-    operations!(Section::new("templates"), S; list, get, put, preview, test)
+    let section = operations!(Section::new("templates"), S; list, get, put, remove, test);
+    each_time!(section, S; preview)
 }
 
 /// A template's version.
@@ -94,18 +90,4 @@ fn body(definition: &Definition, context: &CompileContext<'_>) -> TemplateBody {
         definition: definition.content.clone(),
         problems: problems.iter().map(ProblemBody::from).collect(),
     }
-}
-
-fn tag(definition: &Definition) -> Tag {
-    Tag::new(definition.hash.clone())
-}
-
-/// The last version of a template, if there is one.
-async fn last<S: Storage>(store: &S, slug: &Slug) -> ApiResult<Option<Definition>> {
-    let all = store.load_definitions(DefinitionKind::Template).await?;
-    Ok(all.into_iter().find(|definition| definition.slug == *slug))
-}
-
-async fn find<S: Storage>(store: &S, name: &str) -> ApiResult<Definition> {
-    last(store, &said::slug(name)?).await?.ok_or_else(|| ApiError::not_found("template", name))
 }

@@ -8,14 +8,20 @@ use storage::Storage;
 use template::{RenderInput, Template};
 use utoipa::ToSchema;
 
-use super::{compile, context, currency, find};
+use super::{compile, context, currency};
 use crate::{
-    ApiResult, App, access::Viewer, admin::segments::text, extract::Body, problem::ProblemBody, said,
+    ApiResult, App,
+    access::Viewer,
+    admin::definitions::{TEMPLATE, text},
+    extract::Body,
+    problem::ProblemBody,
+    said,
 };
 
 /// A template to look at: a saved one, or a draft.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"template": "welcome", "contact": "C-1042", "locale": "fr-FR"}))]
 pub(crate) struct PreviewTemplate {
     /// One that is saved.
     template: Option<String>,
@@ -36,6 +42,7 @@ pub(crate) struct PreviewTemplate {
 
 /// What it looks like.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = TemplatePreview)]
 pub(crate) struct PreviewBody {
     /// One line.
     subject: String,
@@ -65,7 +72,7 @@ pub(crate) async fn handle<S: Storage>(
     let context = context(&app.store).await?;
     let (source, slug) = match &given.template {
         Some(name) => {
-            let definition = find(&app.store, name).await?;
+            let definition = TEMPLATE.find(&app.store, name).await?;
             (definition.content.to_string(), definition.slug)
         }
         None => (text(given.definition, given.source)?, said::slug("preview")?),

@@ -12,10 +12,11 @@ use storage::{
 };
 use utoipa::ToSchema;
 
-use super::{compile, context, find, preview::variables};
+use super::{compile, context, preview::variables};
 use crate::{
     ApiResult, App,
     access::Editor,
+    admin::definitions::TEMPLATE,
     audit,
     extract::{Body, Named},
     said,
@@ -27,6 +28,7 @@ const TEST: &str = "template-test";
 /// To whom.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"contact": "C-1042", "to": "us@shop.example"}))]
 pub(crate) struct TestTemplate {
     /// Whose data it shows: the shop's id, an email address, or `id:` and the contact's number.
     contact: String,
@@ -36,6 +38,7 @@ pub(crate) struct TestTemplate {
 
 /// The message.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = TestedTemplate)]
 pub(crate) struct TestBody {
     /// Its id: see the log of messages.
     message_id: String,
@@ -57,7 +60,7 @@ pub(crate) async fn handle<S: Storage>(
     Named(slug): Named<String>,
     Body(given): Body<TestTemplate>,
 ) -> ApiResult<Json<TestBody>> {
-    let definition = find(&app.store, &slug).await?;
+    let definition = TEMPLATE.find(&app.store, &slug).await?;
     let context = context(&app.store).await?;
     let (_, template) = compile(&definition.content.to_string(), &definition.slug, &context)?;
     let contact = said::find_contact(&app.store, &given.contact).await?;

@@ -18,6 +18,7 @@ use crate::{
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"active": false}))]
 pub struct ChangeWebhook {
     /// Where to.
     url: Option<String>,

@@ -12,6 +12,7 @@ use crate::{ApiResult, App, access::Owner, audit, extract::Body, problem::Proble
 /// What a webhook is to be.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"url": "https://hooks.shop.example/relance", "kinds": ["Email Bounced"], "note": "the till"}))]
 pub struct CreateWebhook {
     /// Where to: http or https.
     url: String,

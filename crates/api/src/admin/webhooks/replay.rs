@@ -19,6 +19,7 @@ use crate::{
 /// Which deliveries are told again: at least one of these.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"since": "2026-11-02T00:00:00Z", "state": "failed"}))]
 pub struct ReplayRange {
     /// `failed` or `delivered`; both when left out.
     state: Option<String>,

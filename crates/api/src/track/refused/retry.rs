@@ -18,6 +18,7 @@ use crate::{
 
 /// Which.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(example = json!({"ids": [17, 18]}))]
 pub(crate) struct Which {
     /// Their numbers: at most 500.
     pub ids: Vec<i64>,

@@ -1,5 +1,6 @@
 //! The admin API, over a base with a few contacts.
 
+mod definitions;
 mod jobs;
 mod journeys;
 mod live;

@@ -88,3 +88,58 @@ fn a_repeat_waits_for_what_is_being_worked_on_and_goes_on_after_a_crash() {
         assert_eq!(db.begin_request(mark(later)).await.unwrap(), Begun::New);
     });
 }
+
+#[test]
+fn what_is_asked_twice_with_one_key_happens_once_everywhere() {
+    block_on(async {
+        let desk = Desk::new().await;
+        let owner = desk.server.key(KeyScope::Admin).await;
+        let code = "format: 1\nkind: single_use\npattern: A-{8}\n";
+        let headers = [("idempotency-key", "set")];
+        let set = json!({ "source": code });
+        let path = "/api/v1/coupons/set";
+        assert!(
+            desk.server.ask_with(Method::PUT, &owner, path, Some(set), &headers).await.status().is_success()
+        );
+        let hook = json!({"url": "https://hooks.shop.example/", "kinds": ["Email Bounced"]});
+        let asked = [
+            ("/api/v1/contacts", json!({"external_id": "new", "email": "new@example.test"})),
+            ("/api/v1/contacts/a/merge", json!({"contact": "b"})),
+            ("/api/v1/lists/press/contacts", json!({"add": ["c"]})),
+            ("/api/v1/coupons/set/generate", json!({"count": 2})),
+            ("/api/v1/rfm/classic-11/run", json!({})),
+            ("/api/v1/users", json!({"email": "new@shop.example", "role": "viewer"})),
+            ("/api/v1/webhooks", hook),
+            ("/api/v1/refused/forget", json!({"ids": [1]})),
+        ];
+        for (path, body) in asked {
+            let once = async |body: &Value| {
+                let headers = [("idempotency-key", path)];
+                desk.server.ask_with(Method::POST, &owner, path, Some(body.clone()), &headers).await
+            };
+            let first = once(&body).await;
+            assert!(first.status().is_success(), "{path}: {}", first.text());
+            let again = once(&body).await;
+            assert_eq!((again.status(), &again.bytes), (first.status(), &first.bytes), "{path}");
+            assert_eq!(again.head.headers["idempotent-replayed"], "true", "{path}");
+            assert_eq!(once(&json!({"other": 1})).await.code(), "idempotency.mismatch", "{path}");
+        }
+        let hooks = desk.server.get(&owner, "/api/v1/webhooks").await.text();
+        assert_eq!(hooks.matches("hooks.shop.example").count(), 1, "{hooks}");
+        assert_eq!(desk.server.get(&owner, path).await.json()["free"], 2);
+
+        // A key is shown once, and kept nowhere: a repeat is told that it was made.
+        let make = async || {
+            let headers = [("idempotency-key", "key")];
+            let body = json!({"scope": "read", "name": "till"});
+            desk.server.ask_with(Method::POST, &owner, "/api/v1/keys", Some(body), &headers).await
+        };
+        let made = make().await;
+        let text = made.json()["key"].as_str().unwrap().to_owned();
+        let again = make().await;
+        assert_eq!((again.status().as_u16(), again.code().as_str()), (409, "idempotency.shown"));
+        assert!(!again.text().contains(&text));
+        let list = desk.server.get(&owner, "/api/v1/keys").await.text();
+        assert_eq!(list.matches("\"till\"").count(), 1, "{list}");
+    });
+}
