@@ -21,7 +21,8 @@ const CONSENT_STATES: [(&str, ConsentState); 3] = [
 ];
 
 /// The keys that say what a leaf is.
-const LEAF_KEYS: [&str; 9] = ["field", "ref", "consent", "rfm", "segment", "list", "did", "did_not", "cart"];
+pub(crate) const LEAF_KEYS: [&str; 9] =
+    ["field", "ref", "consent", "rfm", "segment", "list", "did", "did_not", "cart"];
 
 impl Parser<'_, '_> {
     /// Reads a tree.
