@@ -169,8 +169,11 @@ impl Parser<'_, '_> {
             if key == "segment" { self.schema.check_segment(slug) } else { self.schema.check_list(slug) };
         if let Some(problem) = problem {
             let place = fields.optional(key).map_or(fields.place, |node| node.place);
+            let error = problem.is_error();
             self.report(problem.at(place).field(fields.path_of(key)));
-            return None;
+            if error {
+                return None;
+            }
         }
         Some(slug.to_owned())
     }
