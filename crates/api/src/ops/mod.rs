@@ -10,6 +10,7 @@ mod readyz;
 pub(crate) use layers::layers;
 
 use std::{
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -26,11 +27,13 @@ pub struct Config {
     pub body_max: usize,
     /// A request is answered within so long, or given up.
     pub request_timeout: Duration,
+    /// The file of the database's write-ahead log, for its size in the figures; none where there is none.
+    pub database_log: Option<PathBuf>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { body_max: 2 * 1024 * 1024, request_timeout: Duration::from_secs(30) }
+        Self { body_max: 2 * 1024 * 1024, request_timeout: Duration::from_secs(30), database_log: None }
     }
 }
 
