@@ -75,18 +75,18 @@ fn by(now: Timestamp) -> By {
 #[tokio::test]
 async fn lists_that_somebody_makes_are_known_and_others_are_warned_of() {
     let db = store();
-    let mut batch = storage::imports::ImportBatch::new(at("2026-01-01 00:00:00"));
+    let mut batch = ImportBatch::new(at("2026-01-01 00:00:00"));
     let lists = vec![Slug::parse("regulars").unwrap()];
     let ann = storage::imports::ContactPatch { external_id: Some("ann".into()), lists, ..Default::default() };
     batch.contacts.push(ann);
-    storage::imports::ImportStore::import(&*db, batch).await.unwrap();
+    ImportStore::import(&*db, batch).await.unwrap();
     let workspace = Workspace::load(&*db).await.unwrap();
     let warned = |list: &str| {
         let text = format!(
             "journey: j\naudience: {{who: all}}\nnodes: {{a: {{kind: in_list, list: {list}}}, b: {{kind: add_to_list, list: mine}}}}\n\
              links: [{{from: start, to: a}}, {{from: a, to: b, when: yes}}, {{from: a, to: b, when: no}}]\n"
         );
-        let journey = rules::SourceFile { file: "journey.yaml".into(), slug: "j".into(), text };
+        let journey = SourceFile { file: "journey.yaml".into(), slug: "j".into(), text };
         let rules = rules::compile(&Folder { journey, ..Folder::default() }, &workspace);
         let rules = rules.unwrap_or_else(|problems| panic!("{problems:?}"));
         rules.warnings.iter().map(|warning| warning.code.to_string()).collect::<Vec<_>>()
