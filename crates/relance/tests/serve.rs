@@ -126,7 +126,7 @@ fn it_serves_and_stops_in_order() {
         "relance_inputs_waiting",
         "relance_outbox_waiting",
         "relance_refused_messages_total 0",
-        "# TYPE relance_worked counter",
+        "# TYPE relance_http_requests counter",
         "# EOF",
     ] {
         assert!(figures.contains(figure), "{figure} is not in {figures}");
