@@ -143,8 +143,8 @@ pub fn json_schema() -> serde_json::Value {
             "condition": {"anyOf": [
                 several,
                 joined("all", several.clone()),
-                joined("any", several.clone()),
-                joined("not", condition.clone()),
+                joined("any", several),
+                joined("not", condition),
                 {"type": "object", "minProperties": 1, "anyOf": LEAF_KEYS
                     .iter()
                     .map(|key| json!({"required": [key]}))

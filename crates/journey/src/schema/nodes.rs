@@ -87,7 +87,7 @@ fn of(def: &str) -> Json {
     json!({"$ref": format!("#/$defs/{def}")})
 }
 
-fn one_or_more(of: Json) -> Json {
+fn one_or_more(of: &Json) -> Json {
     json!({"anyOf": [of, {"type": "array", "items": of}]})
 }
 
@@ -107,7 +107,7 @@ fn shared() -> Map<String, Json> {
         "variables": {"type": "object", "additionalProperties": of("scalar_or_ref")},
         "time_of_day": {"type": "string", "pattern": "^[0-9]{1,2}:[0-9]{2}$"},
         "share": {"type": ["number", "integer", "string"], "description": "Per cent, as in 12.5"},
-        "weekdays": one_or_more(json!({"enum":
+        "weekdays": one_or_more(&json!({"enum":
             ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]})),
         "what": {"type": "object", "additionalProperties": false, "properties": what()},
         "pick": pick(),
@@ -216,7 +216,7 @@ fn condition(kind: &str) -> Option<Keys> {
         }
         "cart_is" => {
             let own = ["abandoned_after", "id", "total", "quantity", "product", "count"];
-            let state = one_or_more(json!({"enum": ["active", "abandoned", "purchased"]}));
+            let state = one_or_more(&json!({"enum": ["active", "abandoned", "purchased"]}));
             Keys::new(&[], with(with(anything(&own), anything(&WINDOW)), json!({"state": state})))
         }
         _ => return None,
