@@ -105,12 +105,14 @@ impl<S: Storage> App<S> {
     #[must_use]
     pub fn new(parts: Parts<S>) -> Self {
         let Parts { store, clock, chance, links, engine_bell, delivery_bell, config } = parts;
-        let track = track::State::new(&store, &clock, &engine_bell, &config.track);
+        let ops = ops::State::new(&config.ops);
+        ops.metrics.started(clock.now());
+        let refused = ops.metrics.refused.clone();
+        let track = track::State::new(&store, &clock, &engine_bell, refused, &config.track);
         let access = access::State::new(&config.access);
         let desk = admin::State::new(&config.desk);
         let link_state = links::State::new(&config.links);
         let inbound = inbound::State::new(&config.inbound);
-        let ops = ops::State::new(&config.ops);
         Self(Arc::new(Inner {
             store,
             clock,

@@ -1,9 +1,11 @@
 //! Where data comes from: files for now (CSV, JSON Lines, Parquet), read in batches, checked row by row, and handed to
 //! the storage with a checkpoint. See [`run`] for the way through.
 
+pub mod carts;
 pub mod contacts;
 pub mod csv;
 pub mod events;
+mod items;
 pub mod jsonl;
 pub mod mapping;
 pub mod options;
@@ -12,6 +14,7 @@ pub mod orders;
 pub mod parquet;
 pub mod prepare;
 pub mod products;
+pub mod push;
 pub mod rejects;
 pub mod row;
 pub mod rows;

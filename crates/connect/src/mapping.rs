@@ -15,13 +15,18 @@ pub enum Kind {
     Orders,
     /// What happened.
     Events,
+    /// Open carts, or lines of carts.
+    Carts,
+    /// Browsers that take push messages.
+    Push,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Contacts, Self::Products, Self::Orders, Self::Events];
+    pub const ALL: [Self; 6] =
+        [Self::Contacts, Self::Products, Self::Orders, Self::Events, Self::Carts, Self::Push];
     /// Their words, in the same order.
-    pub const WORDS: &'static [&'static str] = &["contacts", "products", "orders", "events"];
+    pub const WORDS: &'static [&'static str] = &["contacts", "products", "orders", "events", "carts", "push"];
 
     /// Its word.
     #[must_use]
@@ -136,6 +141,27 @@ pub const EVENTS: &[FieldSpec] = &[
     field("properties", &["props", "data"]),
 ];
 
+/// Fields of carts and of their lines.
+pub const CARTS: &[FieldSpec] = &[
+    field("cart_id", &["id", "basketid", "quoteid", "checkoutid", "externalid", "cart"]),
+    field("contact", &["contactid", "customerid", "userid", "customer"]),
+    field("updated_at", &["updated", "changedat", "ts", "timestamp", "date", "at", "createdat"]),
+    field("currency", &["currencycode"]),
+    field("recovery_url", &["url", "carturl", "checkouturl", "abandonedcheckouturl"]),
+    field("items", &["lineitems", "lines", "products"]),
+    field("product", &["productid", "stockcode", "sku", "itemid", "productcode", "item"]),
+    field("quantity", &["qty", "units", "count"]),
+    field("unit_price", &["price", "unitcost", "itemprice"]),
+];
+
+/// Fields of push subscriptions.
+pub const PUSH: &[FieldSpec] = &[
+    field("contact", &["contactid", "customerid", "userid", "externalid", "customer"]),
+    field("endpoint", &["subscriptionendpoint", "pushendpoint"]),
+    field("p256dh", &["keysp256dh", "subscriptionkeysp256dh", "publickey"]),
+    field("auth", &["keysauth", "subscriptionkeysauth", "authsecret"]),
+];
+
 /// The fields of a kind.
 #[must_use]
 pub const fn fields(kind: Kind) -> &'static [FieldSpec] {
@@ -144,6 +170,8 @@ pub const fn fields(kind: Kind) -> &'static [FieldSpec] {
         Kind::Products => PRODUCTS,
         Kind::Orders => ORDERS,
         Kind::Events => EVENTS,
+        Kind::Carts => CARTS,
+        Kind::Push => PUSH,
     }
 }
 
@@ -194,7 +222,7 @@ pub fn check_field(kind: Kind, name: &str) -> Result<(), Problem> {
         Kind::Contacts => &["fields.NAME", "consent.PURPOSE", "consent_at.PURPOSE"],
         Kind::Orders => &["contact.email", "contact.first_name", "contact.last_name", "contact.country"],
         Kind::Events => &["properties.NAME"],
-        Kind::Products => &[],
+        Kind::Products | Kind::Carts | Kind::Push => &[],
     };
     let known: Vec<&str> =
         fields(kind).iter().map(|spec| spec.name).chain(families.iter().copied()).collect();
@@ -317,6 +345,14 @@ impl Mapping {
             Kind::Contacts => vec!["external_id or email"],
             Kind::Products => vec!["external_id"].into_iter().filter(|name| !has(name)).collect(),
             Kind::Events => vec!["kind", "at", "contact"].into_iter().filter(|name| !has(name)).collect(),
+            Kind::Carts => {
+                let lines = has("product");
+                let always = ["cart_id", "contact", "updated_at"].into_iter().filter(|name| !has(name));
+                let of_lines = ["quantity", "unit_price"].into_iter().filter(|name| lines && !has(name));
+                let no_lines = (!lines && !has("items")).then_some("items (or product, one row per line)");
+                always.chain(of_lines).chain(no_lines).collect()
+            }
+            Kind::Push => ["contact", "endpoint"].into_iter().filter(|name| !has(name)).collect(),
             Kind::Orders if has("product") => {
                 ["ordered_at", "quantity", "unit_price"].into_iter().filter(|name| !has(name)).collect()
             }

@@ -4,17 +4,17 @@
 use std::collections::{HashMap, HashSet};
 
 use model::{Amount, Currency, OrderStatus, Problem, Sum, Timestamp};
-use serde_json::Value;
 use storage::imports::{ContactKey, ContactPatch};
 
 use crate::{
     contacts::{contact_key, contact_of_order},
     events::Ordinals,
+    items,
     mapping::{Kind, Mapping},
     options::{FreeLines, Incomplete, Negative, Options},
     rejects::Reject,
     seen::Seen,
-    values::{DESCRIPTION_LEN_MAX, ITEMS_MAX, Result, Values, amount, check_quantity, missing},
+    values::{DESCRIPTION_LEN_MAX, Result, Values, missing},
 };
 
 /// A line: which product (its number in [`Seen`]), how many (negative when taken back), price of one.
@@ -374,54 +374,21 @@ impl OrderReader {
 
     /// Lines of an order as a JSON list of objects.
     fn items(&mut self, text: &str, draft: &mut Draft, options: &Options) -> Result<()> {
-        let wrong = |message: String| {
-            Problem::new("items.invalid", message).field("items").value(text).cure(
-                "write a JSON list of objects, as in [{\"product\": \"85123A\", \"quantity\": 6, \"unit_price\": 2.55}]",
-            )
-        };
-        let items: Vec<Value> =
-            serde_json::from_str(text).map_err(|error| wrong(format!("items are no JSON list: {error}")))?;
-        if items.len() > ITEMS_MAX {
-            return Err(wrong(format!("more than {ITEMS_MAX} items in one order")));
-        }
-        for item in &items {
-            let get = |names: &[&str]| {
-                names.iter().find_map(|name| match item.get(name)? {
-                    Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-                    Value::Number(number) => Some(number.to_string()),
-                    _ => None,
-                })
-            };
-            let Some(code) = get(&["product", "product_id", "sku", "external_id", "id"]) else {
-                return Err(wrong("an item has no `product`".to_owned()));
-            };
-            if code.len() > crate::values::ID_LEN_MAX || code.chars().any(char::is_control) {
-                return Err(wrong("an item's `product` is too long or holds control characters".to_owned()));
-            }
-            let quantity = get(&["quantity", "qty"]).unwrap_or_else(|| "1".to_owned());
-            let quantity = amount(&quantity)
-                .ok()
-                .filter(|quantity| quantity.0 % Amount::SCALE == 0)
-                .ok_or_else(|| wrong(format!("`{quantity}` is not a whole quantity")))?;
-            let quantity = check_quantity(quantity.0 / Amount::SCALE)?;
-            let Some(price) = get(&["unit_price", "price"]) else {
-                return Err(wrong("an item has no `unit_price`".to_owned()));
-            };
-            let unit_price = amount(&price).map_err(|problem| problem.field("items"))?;
-            let product = self.seen.number(code.as_bytes(), options, || Ok(code.clone()))?;
-            let line = DraftLine { product, quantity, unit_price };
+        for item in items::read(text)? {
+            let product = self.seen.number(item.code.as_bytes(), options, || Ok(item.code.clone()))?;
+            let line = DraftLine { product, quantity: item.quantity, unit_price: item.unit_price };
             in_range(line.amount(), "items")?;
-            if unit_price == Amount::ZERO && options.free_lines == FreeLines::LeaveOut {
+            if line.unit_price == Amount::ZERO && options.free_lines == FreeLines::LeaveOut {
                 self.free_lines += 1;
                 continue;
             }
-            if quantity > 0 {
-                if let Some(name) = get(&["name", "title"]) {
+            if line.quantity > 0 {
+                if let Some(name) = item.name {
                     // Items are JSON, whatever the file's encoding: the name is UTF-8 already.
                     let utf8 = Options::new(Kind::Orders);
                     self.seen.name(product, name.as_bytes(), &utf8)?;
                 }
-                self.seen.price(product, draft.at, unit_price);
+                self.seen.price(product, draft.at, line.unit_price);
             }
             draft.lines.push(line);
             self.lines += 1;
@@ -438,7 +405,7 @@ fn turn(lines: &mut [DraftLine]) {
     }
 }
 
-fn in_range(sum: Sum, field: &str) -> Result<()> {
+pub(crate) fn in_range(sum: Sum, field: &str) -> Result<()> {
     if sum.abs() <= Sum::from(Amount::UNITS_MAX) * Sum::from(Amount::SCALE) {
         return Ok(());
     }

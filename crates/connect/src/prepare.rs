@@ -7,15 +7,19 @@ use std::{
 };
 
 use model::{Amount, Currency, FieldDef, OrderStatus, Problem, Timestamp};
-use storage::imports::{Code, ImportBatch, ImportLine, ImportOrder, ImportRefund, ItemKind, RefundOf};
+use storage::imports::{
+    Code, ImportBatch, ImportCart, ImportLine, ImportOrder, ImportRefund, ItemKind, RefundOf,
+};
 
 use crate::{
+    carts::{self, CartReader},
     contacts::ContactReader,
     events::EventReader,
     mapping::{Kind, Mapping},
     options::Options,
     orders::{Closed, Draft, DraftLine, OrderReader},
     products::ProductReader,
+    push::PushReader,
     rejects::Reject,
     row::{Row, Step},
     rows::Rows,
@@ -116,6 +120,8 @@ enum Reader {
     Products(ProductReader),
     Orders(Box<OrderReader>, Option<Grouping>),
     Events(EventReader),
+    Carts(CartReader, Option<Grouping>),
+    Push(PushReader),
 }
 
 struct Preparer<'a, F> {
@@ -151,10 +157,15 @@ impl<'a, F: FnMut(Prepared) -> bool> Preparer<'a, F> {
             }
             Kind::Products => Reader::Products(ProductReader::new(mapping)),
             Kind::Orders => {
-                let grouping = Grouping::of(&mapping);
+                let grouping = Grouping::of(Kind::Orders, &mapping);
                 Reader::Orders(Box::new(OrderReader::new(mapping)), grouping)
             }
             Kind::Events => Reader::Events(EventReader::new(mapping)),
+            Kind::Carts => {
+                let grouping = Grouping::of(Kind::Carts, &mapping);
+                Reader::Carts(CartReader::new(mapping), grouping)
+            }
+            Kind::Push => Reader::Push(PushReader::new(mapping)),
         };
         Self {
             plan,
@@ -196,6 +207,17 @@ impl<'a, F: FnMut(Prepared) -> bool> Preparer<'a, F> {
                 self.items.push((ItemKind::Event, self.batch.events.len(), row.number));
                 self.batch.events.push(event);
             }),
+            Reader::Push(reader) => reader.read(values).map(|patch| {
+                self.items.push((ItemKind::Contact, self.batch.contacts.len(), row.number));
+                self.batch.contacts.push(patch);
+            }),
+            Reader::Carts(reader, None) => reader.cart(values).map(|draft| self.cart(draft)),
+            Reader::Carts(reader, Some(grouping)) => {
+                let grouped = grouping.key(row, &mut self.key);
+                let result = reader.line(values, &self.key);
+                self.finish_if_last(grouped);
+                result
+            }
             Reader::Orders(reader, None) => {
                 let closed = reader.order(values);
                 closed.map(|closed| self.take(closed))
@@ -203,11 +225,7 @@ impl<'a, F: FnMut(Prepared) -> bool> Preparer<'a, F> {
             Reader::Orders(reader, Some(grouping)) => {
                 let grouped = grouping.key(row, &mut self.key);
                 let result = reader.line(values, &self.key);
-                if !grouped || self.plan.survey.is_last(self.rows) {
-                    let key = std::mem::take(&mut self.key);
-                    self.finish(&key);
-                    self.key = key;
-                }
+                self.finish_if_last(grouped);
                 result
             }
         };
@@ -216,12 +234,47 @@ impl<'a, F: FnMut(Prepared) -> bool> Preparer<'a, F> {
         }
     }
 
-    fn finish(&mut self, key: &[u8]) {
-        let Reader::Orders(reader, _) = &mut self.reader else { return };
-        match reader.finish(key, &self.plan.options) {
-            Ok(closed) => self.take(closed),
-            Err(rejects) => self.rejects.extend(rejects),
+    /// Ends the order or cart of the row that was read when it was its last: one that says not whose line it is stands
+    /// alone.
+    fn finish_if_last(&mut self, grouped: bool) {
+        if !grouped || self.plan.survey.is_last(self.rows) {
+            let key = std::mem::take(&mut self.key);
+            self.finish(&key);
+            self.key = key;
         }
+    }
+
+    fn finish(&mut self, key: &[u8]) {
+        match &mut self.reader {
+            Reader::Orders(reader, _) => match reader.finish(key, &self.plan.options) {
+                Ok(closed) => self.take(closed),
+                Err(rejects) => self.rejects.extend(rejects),
+            },
+            Reader::Carts(reader, _) => match reader.finish(key, &self.plan.options) {
+                Ok(draft) => draft.into_iter().for_each(|draft| self.cart(draft)),
+                Err(rejects) => self.rejects.extend(rejects),
+            },
+            _ => {}
+        }
+    }
+
+    fn cart(&mut self, draft: carts::Draft) {
+        self.batch_lines += draft.lines.len();
+        let lines = draft.lines.into_iter().map(|line| ImportLine {
+            product: self.batch.code(&line.product),
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+        });
+        let lines = lines.collect();
+        self.items.push((ItemKind::Cart, self.batch.carts.len(), draft.row));
+        self.batch.carts.push(ImportCart {
+            external_id: draft.id,
+            contact: draft.contact,
+            updated_at: draft.updated_at,
+            currency: draft.currency.unwrap_or(self.plan.currency),
+            recovery_url: draft.recovery_url,
+            lines,
+        });
     }
 
     fn take(&mut self, closed: Vec<Closed>) {
@@ -295,6 +348,7 @@ impl<'a, F: FnMut(Prepared) -> bool> Preparer<'a, F> {
         let full = self.batch.orders.len() >= ImportBatch::ORDERS_GOOD
             || self.batch_lines >= LINES_GOOD
             || self.batch.refunds.len() >= ImportBatch::ORDERS_GOOD
+            || self.batch.carts.len() >= ImportBatch::ORDERS_GOOD
             || self.rejects.len() + self.unmatched.len() >= REJECTS_GOOD
             || self.batch.contacts.len() + self.batch.products.len() + self.batch.events.len()
                 >= ImportBatch::ROWS_GOOD;
@@ -336,6 +390,7 @@ impl<'a, F: FnMut(Prepared) -> bool> Preparer<'a, F> {
     fn end(&mut self) {
         let open = match &self.reader {
             Reader::Orders(reader, _) => reader.open_keys(),
+            Reader::Carts(reader, _) => reader.open_keys(),
             _ => Vec::new(),
         };
         for key in open {

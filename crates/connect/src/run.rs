@@ -105,7 +105,7 @@ pub struct RejectsTo {
 /// Counts of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Contacts, those that orders and events made among them.
+    /// Contacts, those that orders, carts and events made among them.
     pub contacts: Tally,
     /// Products, those that lines made among them.
     pub products: Tally,
@@ -113,6 +113,9 @@ pub struct Counts {
     pub orders: Tally,
     /// Refunds and cancellations.
     pub refunds: Tally,
+    /// Carts.
+    #[serde(default)]
+    pub carts: Tally,
     /// Events.
     pub events: Tally,
     /// Rows that were rejected.
@@ -127,6 +130,7 @@ impl Counts {
         self.products += outcome.products;
         self.orders += outcome.orders;
         self.refunds += outcome.refunds;
+        self.carts += outcome.carts;
         self.events += outcome.events;
     }
 }
@@ -248,7 +252,7 @@ async fn currency<S: Sink>(store: &S, options: &Options) -> Result<Currency, Imp
     let setting = store.load_setting(key::CURRENCY.to_owned()).await?;
     let home = setting.as_ref().and_then(|code| code.as_str()).and_then(|code| Currency::parse(code).ok());
     let Some(asked) = options.currency else { return Ok(home.unwrap_or(Currency::EUR)) };
-    if options.kind == Kind::Orders
+    if matches!(options.kind, Kind::Orders | Kind::Carts)
         && let Some(home) = home
         && home != asked
     {
@@ -282,7 +286,7 @@ async fn look_through(
     mapping: &Mapping,
     progress: Arc<dyn Progress>,
 ) -> Result<(String, crate::survey::Survey), ImportError> {
-    let grouping = if options.kind == Kind::Orders { Grouping::of(mapping) } else { None };
+    let grouping = Grouping::of(options.kind, mapping);
     let (own, file) = (options.clone(), source.clone());
     let surveyed = tokio::task::spawn_blocking(move || {
         let count = Count::default();

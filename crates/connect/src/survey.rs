@@ -33,7 +33,7 @@ impl Survey {
     }
 }
 
-/// What tells which order a line belongs to.
+/// What tells which order or cart a line belongs to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Grouping {
     /// Column of the order's id.
@@ -45,12 +45,18 @@ pub struct Grouping {
 }
 
 impl Grouping {
-    /// The columns that tell, if rows are lines of orders.
+    /// The columns that tell, if rows are lines of orders or carts.
     #[must_use]
-    pub fn of(mapping: &Mapping) -> Option<Self> {
-        let slot = |name| mapping.slot(Kind::Orders, name);
-        slot("product")?;
-        Some(Self { id: slot("order_id"), contact: slot("contact"), at: slot("ordered_at") })
+    pub fn of(kind: Kind, mapping: &Mapping) -> Option<Self> {
+        let slot = |name| mapping.slot(kind, name);
+        match kind {
+            Kind::Orders => {
+                slot("product")?;
+                Some(Self { id: slot("order_id"), contact: slot("contact"), at: slot("ordered_at") })
+            }
+            Kind::Carts => slot("product").map(|_| Self { id: slot("cart_id"), contact: None, at: None }),
+            _ => None,
+        }
     }
 
     /// Writes the key of the order that a row belongs to: its id, else its contact and time together. False when the

@@ -9,12 +9,13 @@ use std::{
 };
 
 use model::{Order, Period, ProductId, Timestamp};
-use recommend::{Catalogue, Figures, Params, Relations, Settings, TrainingOrder, train};
+use recommend::{Catalogue, Figures, MIN_STOCK_DEFAULT, Params, Relations, Settings, TrainingOrder, train};
 use storage::{
     Result, StoreError,
     catalogue::CatalogueStore,
     orders::OrderStore,
     relations::{RelationSet, RelationStore},
+    settings::SettingsStore,
 };
 
 /// How far back orders are learned from, in days.
@@ -23,6 +24,19 @@ pub const LEARN_DAYS: i64 = 730;
 pub const LEARN_ORDERS_MAX: usize = 1_000_000;
 /// Least time between two learnings that nobody asks for.
 pub const LEARN_EVERY: i64 = Timestamp::DAY;
+
+/// Setting: the least stock at which products are recommended, in units; [`recommend::MIN_STOCK_DEFAULT`] until it is
+/// set. The trigger `low_stock` means it too where the journey names no number.
+pub const MIN_STOCK: &str = "min_stock";
+
+/// The workspace's minimum stock.
+///
+/// # Errors
+/// What the storage says.
+pub async fn min_stock<S: SettingsStore>(store: &S) -> Result<i64> {
+    let units = store.load_setting(MIN_STOCK.to_owned()).await?.and_then(|json| json.as_i64());
+    Ok(units.unwrap_or(MIN_STOCK_DEFAULT))
+}
 
 /// What a learning came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,11 +56,11 @@ pub struct Learned {
 }
 
 /// Loads the catalogue as of `now`, with figures as far back as `figures` says (see
-/// [`recommend::GetProducts::figures_period`]) and the last relations that were learned.
+/// [`recommend::GetProducts::figures_period`]), the last relations that were learned and the workspace's minimum stock.
 ///
 /// # Errors
 /// What the storage says; [`StoreError::Inconsistent`] when stored relations cannot be read.
-pub async fn load<S: CatalogueStore + RelationStore>(
+pub async fn load<S: CatalogueStore + RelationStore + SettingsStore>(
     store: &S,
     now: Timestamp,
     figures: Period,
@@ -64,7 +78,7 @@ pub async fn load<S: CatalogueStore + RelationStore>(
             visits: day.visits,
         })
         .collect();
-    let catalogue = Catalogue::new(products, figures, now);
+    let catalogue = Catalogue::new(products, figures, now).with_min_stock(min_stock(store).await?);
     let Some(set) = store.load_relations().await? else { return Ok(catalogue) };
     let (learned, together) = (read(&set, &set.learned)?, read(&set, &set.together)?);
     let half_life = serde_json::from_value(set.settings).map_or(0.0, |s: Settings| s.repeat_half_life_days);

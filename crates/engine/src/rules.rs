@@ -1,6 +1,7 @@
 //! A journey with what lies beside it — fields, segments, templates — read, checked and compiled; and what is saved of
 //! it when it is published.
 
+mod lists;
 mod pinned;
 mod uses;
 
@@ -17,12 +18,14 @@ use sha2::{Digest, Sha256};
 use storage::{
     Result, StoreError,
     live::LifeRecord,
+    people::PeopleStore,
     rfm::RfmStore,
     segments::SegmentStore,
     settings::{Definition, DefinitionKind, NewDefinition, SettingsStore, key},
 };
 use template::{CompileContext, Document as Page, Template};
 
+pub use lists::known_lists;
 pub use pinned::{Pinned, Versions, compile_pinned, pin};
 pub use uses::{User, Uses, needs, uses};
 
@@ -86,7 +89,16 @@ impl Workspace {
     ///
     /// # Errors
     /// What the database says; a definition that does not read back.
-    pub async fn load<S: SettingsStore + SegmentStore + RfmStore + Sync>(store: &S) -> Result<Self> {
+    pub async fn load<S: SettingsStore + SegmentStore + RfmStore + PeopleStore + Sync>(
+        store: &S,
+    ) -> Result<Self> {
+        let mut workspace = Self::of_versions(store).await?;
+        workspace.schema.lists = known_lists(store).await?;
+        Ok(workspace)
+    }
+
+    /// The same, which takes every name of a list.
+    async fn of_versions<S: SettingsStore + SegmentStore + RfmStore + Sync>(store: &S) -> Result<Self> {
         let known = segments::Workspace::load(store).await?;
         let currency = store.load_setting(key::CURRENCY.to_owned()).await?;
         Ok(Self {
@@ -170,6 +182,9 @@ pub fn compile(folder: &Folder, workspace: &Workspace) -> std::result::Result<Ru
     let own = folder.segments.iter().map(|source| source.slug.clone());
     let stored = workspace.segments.iter().map(|definition| definition.slug.to_string());
     schema.segments = own.chain(stored).collect();
+    if let (Known::Only(names), Ok(tree)) = (&mut schema.lists, doc::parse(&folder.journey.text)) {
+        names.extend(lists::made_by(&tree.to_json()));
+    }
     let segments = found.segments(folder, workspace, &schema);
     let templates = found.templates(folder, workspace, &schema);
     let event_kinds = match &workspace.schema.event_kinds {
@@ -183,6 +198,7 @@ pub fn compile(folder: &Folder, workspace: &Workspace) -> std::result::Result<Ru
         coupons: found.coupons(folder, workspace),
         journeys: workspace.journeys.clone(),
         event_kinds,
+        lists: schema.lists.clone(),
         zone: Some(workspace.zone.clone()),
     };
     let file = &folder.journey.file;

@@ -6,6 +6,7 @@ use recommend::{Metric, Params, RankingKey};
 use storage::{
     imports::{ImportBatch, ImportStore, ProductPatch},
     relations::{RelationSet, RelationStore},
+    settings::SettingsStore,
 };
 use testkit::{Store, block_on, dated, order, product, store};
 
@@ -44,6 +45,26 @@ fn relations_are_learned_kept_and_loaded() {
         let best = catalogue.ranking(RankingKey::Figures(Metric::Sales, Period::days(365)));
         assert_eq!(best.products.len(), 4);
         assert!(!best.products.contains(&id("postage")));
+    });
+}
+
+#[test]
+fn the_workspaces_minimum_stock_is_loaded_with_the_catalogue() {
+    let db = shop();
+    block_on(async {
+        let mut batch = ImportBatch::new(dated(61));
+        batch.products = vec![ProductPatch { stock: Some(3), ..product("mug", 5) }];
+        db.import(batch).await.unwrap();
+        for (setting, chosen) in [(None, true), (Some(3), true), (Some(4), false)] {
+            if let Some(units) = setting {
+                db.save_setting(catalogue::MIN_STOCK.to_owned(), units.into()).await.unwrap();
+            }
+            let catalogue = catalogue::load(&*db, dated(61), Period::days(1)).await.expect("loaded");
+            let mug = catalogue.by_external_id("mug").unwrap().id;
+            assert_eq!(catalogue.is_recommendable(mug, None), chosen, "{setting:?}");
+            let pot = catalogue.by_external_id("pot").unwrap().id;
+            assert!(catalogue.is_recommendable(pot, None), "nobody counts pots");
+        }
     });
 }
 

@@ -72,6 +72,30 @@ fn by(now: Timestamp) -> By {
     By::new("tests", now)
 }
 
+#[tokio::test]
+async fn lists_that_somebody_makes_are_known_and_others_are_warned_of() {
+    let db = store();
+    let mut batch = ImportBatch::new(at("2026-01-01 00:00:00"));
+    let lists = vec![Slug::parse("regulars").unwrap()];
+    let ann = storage::imports::ContactPatch { external_id: Some("ann".into()), lists, ..Default::default() };
+    batch.contacts.push(ann);
+    ImportStore::import(&*db, batch).await.unwrap();
+    let workspace = Workspace::load(&*db).await.unwrap();
+    let warned = |list: &str| {
+        let text = format!(
+            "journey: j\naudience: {{who: all}}\nnodes: {{a: {{kind: in_list, list: {list}}}, b: {{kind: add_to_list, list: mine}}}}\n\
+             links: [{{from: start, to: a}}, {{from: a, to: b, when: yes}}, {{from: a, to: b, when: no}}]\n"
+        );
+        let journey = SourceFile { file: "journey.yaml".into(), slug: "j".into(), text };
+        let rules = rules::compile(&Folder { journey, ..Folder::default() }, &workspace);
+        let rules = rules.unwrap_or_else(|problems| panic!("{problems:?}"));
+        rules.warnings.iter().map(|warning| warning.code.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(warned("regulars"), Vec::<String>::new(), "somebody is on it");
+    assert_eq!(warned("mine"), Vec::<String>::new(), "the journey itself makes it");
+    assert_eq!(warned("regular"), ["list.unknown"]);
+}
+
 async fn compile(db: &Store, folder: &Folder) -> Rules {
     let workspace = Workspace::load(&**db).await.unwrap();
     rules::compile(folder, &workspace).unwrap_or_else(|problems| panic!("{problems:?}"))

@@ -95,7 +95,7 @@ pub struct ProductTrigger {
     pub amount: Option<model::Amount>,
     /// at least so many per cent less, in ten-thousandths of a per cent.
     pub percent: Option<model::Amount>,
-    /// So many units or fewer are left.
+    /// So many units or fewer are left; without it, no more than the workspace's minimum stock.
     pub at_most: Option<i64>,
     /// Who is meant: those who did one of these with the product.
     pub interest: Vec<Interest>,

@@ -55,6 +55,7 @@ fn beside() -> Beside {
     Beside {
         fields: fields.unwrap(),
         segments: vec!["vip".into(), "lapsed".into()],
+        lists: ["reactivated".to_owned()].into_iter().collect(),
         templates: BTreeMap::from([
             ("hello".to_owned(), Content::Ready(Arc::new(template))),
             ("broken".to_owned(), Content::Broken),
@@ -283,6 +284,20 @@ fn doubtful_things_are_warned_of() {
         assert_eq!(found, codes, "{text}");
         assert!(warnings.iter().all(|problem| !problem.is_error() && problem.cure.is_some()), "{warnings:?}");
     }
+}
+
+#[test]
+fn a_list_that_nobody_made_is_warned_of_with_the_nearest_name() {
+    let asking =
+        |list: &str| with("{kind: in_segment, segment: vip}", &format!("{{kind: in_list, list: {list}}}"));
+    let (_, warnings) = check(&asking("reactivatd")).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    assert_eq!((&*warning.code, warning.is_error()), ("list.unknown", false));
+    assert_eq!(warning.field.as_deref(), Some("nodes.vip.list"));
+    assert!(warning.place.is_some());
+    assert_eq!(warning.cure.as_deref(), Some("did you mean `reactivated`?"));
+    let (_, warnings) = check(&asking("reactivated")).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!(warnings, []);
 }
 
 #[test]

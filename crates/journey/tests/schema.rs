@@ -1,5 +1,5 @@
-//! `docs/journey.schema.json` is what the tables say, and every example and fragment of the documentation satisfies it.
-//! `cargo test -p journey --test schema -- --ignored` writes it anew.
+//! `docs/schemas/*.json` are what the tables say, and every example and fragment of the documentation satisfies them.
+//! `cargo test -p journey --test schema -- --ignored` writes them anew.
 
 use std::{fs, path::PathBuf};
 
@@ -11,31 +11,39 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn written() -> String {
-    format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap())
+/// The schemas with their files.
+fn files() -> [(PathBuf, Json); 2] {
+    let file = |name: &str| root().join("docs/schemas").join(name);
+    [(file("journey.json"), schema()), (file("segment.json"), segment::file::json_schema())]
+}
+
+fn written(schema: &Json) -> String {
+    format!("{}\n", serde_json::to_string_pretty(schema).unwrap())
 }
 
 #[test]
-#[ignore = "writes the file"]
+#[ignore = "writes the files"]
 fn write() {
-    fs::write(root().join("docs/journey.schema.json"), written()).unwrap();
+    for (path, schema) in files() {
+        fs::write(path, written(&schema)).unwrap();
+    }
 }
 
 #[test]
-fn the_file_is_current() {
-    let file = fs::read_to_string(root().join("docs/journey.schema.json")).unwrap();
-    assert!(
-        file == written(),
-        "cargo test -p journey --test schema -- --ignored writes docs/journey.schema.json"
-    );
+fn the_files_are_current() {
+    for (path, schema) in files() {
+        let file = fs::read_to_string(&path).unwrap();
+        let cure = "cargo test -p journey --test schema -- --ignored writes it";
+        assert!(file == written(&schema), "{}: {cure}", path.display());
+    }
 }
 
 /// As much of JSON Schema as the file uses; what is wrong, by path.
-fn wrong(at: &Json, rule: &Json, path: &str) -> Vec<String> {
+fn wrong_in(root: &Json, at: &Json, rule: &Json, path: &str) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(name) = rule["$ref"].as_str() {
         let name = name.trim_start_matches("#/$defs/");
-        all.extend(wrong(at, &schema()["$defs"][name], path));
+        all.extend(wrong_in(root, at, &root["$defs"][name], path));
     }
     let types: Vec<&str> = match &rule["type"] {
         Json::Array(words) => words.iter().filter_map(Json::as_str).collect(),
@@ -52,6 +60,19 @@ fn wrong(at: &Json, rule: &Json, path: &str) -> Vec<String> {
     };
     if !types.is_empty() && !types.iter().any(|word| is(word)) {
         return vec![format!("{path}: {at} is not {types:?}")];
+    }
+    let size = at.as_object().map(|map| ("Properties", map.len()));
+    if let Some((of, size)) = size.or_else(|| at.as_array().map(|list| ("Items", list.len()))) {
+        let limit = |word: &str| rule[format!("{word}{of}")].as_u64().map(|limit| limit as usize);
+        if limit("min").is_some_and(|least| size < least) || limit("max").is_some_and(|most| size > most) {
+            all.push(format!("{path}: {size} are too few or too many"));
+        }
+    }
+    if rule["exclusiveMaximum"].as_i64().is_some_and(|limit| at.as_f64() >= Some(limit as f64)) {
+        all.push(format!("{path}: {at} is too much"));
+    }
+    if rule.get("if").is_some_and(|condition| wrong_in(root, at, condition, path).is_empty()) {
+        all.extend(wrong_in(root, at, &rule["then"], path));
     }
     if rule["enum"].as_array().is_some_and(|words| !words.contains(at))
         || rule.get("const").is_some_and(|c| c != at)
@@ -72,19 +93,24 @@ fn wrong(at: &Json, rule: &Json, path: &str) -> Vec<String> {
     for (key, value) in at.as_object().into_iter().flatten() {
         let inner = format!("{path}.{key}");
         match (rule["properties"].get(key), &rule["additionalProperties"]) {
-            (Some(rule), _) => all.extend(wrong(value, rule, &inner)),
+            (Some(rule), _) => all.extend(wrong_in(root, value, rule, &inner)),
             (None, Json::Bool(false)) => all.push(format!("{inner} is not known")),
-            (None, rule) => all.extend(wrong(value, rule, &inner)),
+            (None, rule) => all.extend(wrong_in(root, value, rule, &inner)),
         }
     }
     for (number, value) in at.as_array().into_iter().flatten().enumerate() {
-        all.extend(wrong(value, &rule["items"], &format!("{path}.{number}")));
+        all.extend(wrong_in(root, value, &rule["items"], &format!("{path}.{number}")));
     }
     for part in rule["allOf"].as_array().into_iter().flatten() {
-        all.extend(wrong(at, part, path));
+        all.extend(wrong_in(root, at, part, path));
+    }
+    if let Some(parts) = rule["oneOf"].as_array()
+        && parts.iter().filter(|part| wrong_in(root, at, part, path).is_empty()).count() != 1
+    {
+        all.push(format!("{path}: not exactly one of {parts:?}"));
     }
     if let Some(parts) = rule["anyOf"].as_array() {
-        let tries: Vec<Vec<String>> = parts.iter().map(|part| wrong(at, part, path)).collect();
+        let tries: Vec<Vec<String>> = parts.iter().map(|part| wrong_in(root, at, part, path)).collect();
         if tries.iter().all(|problems| !problems.is_empty()) {
             all.extend(tries.into_iter().flatten());
         }
@@ -92,16 +118,23 @@ fn wrong(at: &Json, rule: &Json, path: &str) -> Vec<String> {
     all
 }
 
+/// The same by the schema of journeys.
+fn wrong(at: &Json, rule: &Json) -> Vec<String> {
+    wrong_in(&schema(), at, rule, "")
+}
+
 fn fits(text: &str, name: &str) {
     let tree = doc::parse(text).unwrap_or_else(|problem| panic!("{name}: {problem}"));
-    assert_eq!(wrong(&tree.to_json(), &schema(), ""), Vec::<String>::new(), "{name}");
+    assert_eq!(wrong(&tree.to_json(), &schema()), Vec::<String>::new(), "{name}");
 }
 
 #[test]
 fn every_example_fits_and_keeps_all_that_was_written() {
-    let mut found = 0;
-    for entry in fs::read_dir(root().join("examples")).unwrap() {
-        let path = entry.unwrap().path().join("journey.yaml");
+    let (mut found, mut folders) = (0, vec![root().join("examples")]);
+    while let Some(folder) = folders.pop() {
+        folders
+            .extend(fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.is_dir()));
+        let path = folder.join("journey.yaml");
         let Ok(text) = fs::read_to_string(&path) else { continue };
         let name = path.display().to_string();
         fits(&text, &name);
@@ -112,7 +145,88 @@ fn every_example_fits_and_keeps_all_that_was_written() {
         assert_eq!(document.source, doc::parse(&text).unwrap().to_json());
         found += 1;
     }
-    assert!(found > 0);
+    assert!(found >= 7, "{found}");
+}
+
+/// The nodes that docs/journeys.md shows, by kind.
+fn shown() -> Vec<(String, Json)> {
+    let text = fs::read_to_string(root().join("docs/journeys.md")).unwrap();
+    let nodes = text.split("\n## Nodes").nth(1).unwrap();
+    let mut shown = Vec::new();
+    for fragment in nodes.split("```yaml\n").skip(1) {
+        let fragment = fragment.split("```").next().unwrap_or_default();
+        let tree = doc::parse(fragment).unwrap().to_json();
+        for node in tree.as_object().into_iter().flatten().map(|(_, node)| node) {
+            if let Some(kind) = node["kind"].as_str() {
+                shown.push((kind.to_owned(), node.clone()));
+            }
+        }
+    }
+    // What the page says in words only.
+    for bare in [
+        "{kind: start}",
+        "{kind: end}",
+        "{kind: in_segment, segment: vip}",
+        "{kind: get_last_cart, state: abandoned}",
+        "{kind: get_products, total: 6, min_stock: 3, main: {case: related_to_cart, related_to: {ref: nodes.cart}}}",
+        "{kind: send_sms, template: hello, purpose: newsletter, smart_sending: P1D, expires_after: PT6H}",
+        "{kind: send_push, template: hello, purpose: newsletter, ignore_caps: true, skip_duplicates: true}",
+        "{kind: has_consent, purpose: newsletter, is: unsubscribed}",
+    ] {
+        let node = doc::parse(bare).unwrap().to_json();
+        shown.push((node["kind"].as_str().unwrap_or_default().to_owned(), node));
+    }
+    shown
+}
+
+#[test]
+fn nodes_of_the_documentation_fit_and_every_kind_is_shown() {
+    let node = serde_json::json!({"$ref": "#/$defs/node"});
+    let shown = shown();
+    for (_, sample) in &shown {
+        assert_eq!(wrong(sample, &node), Vec::<String>::new(), "{sample}");
+        // Whatever the kind: one key more, or the kind misspelt, and it is no node.
+        let mut broken = sample.clone();
+        broken["colour"] = "red".into();
+        assert!(!wrong(&broken, &node).is_empty(), "{broken}");
+        broken = sample.clone();
+        broken["kind"] = format!("{}x", sample["kind"].as_str().unwrap()).into();
+        assert!(!wrong(&broken, &node).is_empty(), "{broken}");
+    }
+    for kind in journey::nodes::KINDS {
+        assert!(shown.iter().any(|(word, _)| word == kind.word), "{} is not shown", kind.word);
+    }
+}
+
+/// Whether the reader knows a key of a node. Nothing is read behind a key without a value, but that it is known is noted.
+fn knows(sample: &Json, key: &str) -> bool {
+    let mut node = sample.clone();
+    if node.get(key).is_none() {
+        node[key] = Json::Null;
+    }
+    let id = if node["kind"] == "start" { "start" } else { "x" };
+    let mut file = serde_json::json!({"journey": "j", "audience": {"who": "all"}, "nodes": {}, "links": []});
+    file["nodes"][id] = node;
+    let document = Document::parse(&file.to_string(), "j.json").unwrap();
+    let problems = compile(&document, &Beside::default()).err().unwrap_or_default();
+    let field = format!("nodes.{id}.{key}");
+    !problems.iter().any(|one| one.code == "doc.unknown_key" && one.field.as_deref() == Some(&field))
+}
+
+/// A key that the schema has and the reader does not know would be a promise that nobody keeps.
+#[test]
+fn the_reader_knows_every_key_of_the_schema() {
+    let (schema, shown) = (schema(), shown());
+    for kind in journey::nodes::KINDS {
+        let samples: Vec<&Json> =
+            shown.iter().filter(|(word, _)| word == kind.word).map(|(_, sample)| sample).collect();
+        let keys = schema["$defs"][format!("node_{}", kind.word)]["properties"].as_object().unwrap();
+        for key in keys.keys() {
+            // Some keys exclude each other: one of the samples takes it.
+            assert!(samples.iter().any(|sample| knows(sample, key)), "{}: {key}", kind.word);
+        }
+        assert!(!samples.iter().any(|sample| knows(sample, "colour")), "{}", kind.word);
+    }
 }
 
 #[test]
@@ -125,10 +239,21 @@ fn mistakes_do_not_fit() {
         ("P1D", "1D-"),
         ("links: []", "links: {}"),
         ("nodes: {}\n", ""),
+        ("nodes: {}", "nodes: {a: {kind: wait}}"),
+        ("nodes: {}", "nodes: {a: {kind: wait, for: PT1H, until: {at: \"09:00\"}}}"),
+        ("nodes: {}", "nodes: {a: {kind: send_email, template: t}}"),
+        ("nodes: {}", "nodes: {a: {kind: get_products, main: {case: best_selling}, total: 101}}"),
+        ("nodes: {}", "nodes: {a: {kind: get_products, main: {case: best_sold}}}"),
+        ("nodes: {}", "nodes: {a: {kind: split, branches: [a]}}"),
+        ("nodes: {}", "nodes: {a: {kind: set_field, field: x}}"),
+        ("nodes: {}", "nodes: {a: {kind: ab_test, variants: [a, b], metric: opens, significance: 100}}"),
+        ("nodes: {}", "nodes: {a: {kind: wait_for, event: A, any_of: {b: {event: B}}, limit: P1D}}"),
+        ("nodes: {}", "nodes: {a: {kind: alert, url: \"https://x.example\", to: a@example.com}}"),
+        ("nodes: {}", "nodes: {a: {kind: end, name: {de: Ende}}}"),
     ] {
         let tree = doc::parse(&sound.replace(from, to)).unwrap();
         let pattern = to == "1D-"; // patterns are left to editors
-        assert!(pattern || !wrong(&tree.to_json(), &schema(), "").is_empty(), "{to}");
+        assert!(pattern || !wrong(&tree.to_json(), &schema()).is_empty(), "{to}");
     }
 }
 
@@ -166,4 +291,36 @@ fn fragments_of_the_documentation_are_read() {
         count += 1;
     }
     assert!(count >= 5, "{count}");
+}
+
+#[test]
+fn segments_fit_their_schema_and_mistakes_do_not() {
+    let schema = segment::file::json_schema();
+    let (mut found, mut folders) = (0, vec![root().join("examples")]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let of_segments = folder.file_name().is_some_and(|name| name == "segments");
+            if path.is_dir() {
+                folders.push(path);
+            } else if of_segments {
+                let tree = doc::parse(&fs::read_to_string(&path).unwrap()).unwrap().to_json();
+                assert_eq!(wrong_in(&schema, &tree, &schema, ""), Vec::<String>::new(), "{}", path.display());
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 8, "{found}");
+    let sound = "{format: 1, segment: s, condition: {all: [{any: [{list: vip}]}, {not: {did: Page Viewed, within: P1D}}]}}";
+    let fits = |text: &str| wrong_in(&schema, &doc::parse(text).unwrap().to_json(), &schema, "").is_empty();
+    assert!(fits(sound));
+    for (from, to) in [
+        ("format: 1", "format: 2"),
+        ("segment: s", "segmnt: s"),
+        ("list: vip", "lists: vip"),
+        ("did: Page Viewed", "done: Page Viewed"),
+        ("[{list: vip}]", "[]"),
+        ("{any: [{list: vip}]}", "{any: [{list: vip}], all: [{list: vip}]}"),
+    ] {
+        assert!(!fits(&sound.replace(from, to)), "{to}");
+    }
 }

@@ -117,6 +117,8 @@ fn kinds_of_triggers_in_full_and_short() {
     let On::LowStock(low) = on("{on: low_stock, at_most: 5}") else { panic!() };
     assert_eq!(on("{low_stock: 5}"), On::LowStock(low.clone()));
     assert_eq!(low.at_most, Some(5));
+    let On::LowStock(low) = on("{on: low_stock}") else { panic!() };
+    assert_eq!(low.at_most, None, "the workspace's minimum stock");
     assert_eq!((on("api"), on("{on: manual}")), (On::Api, On::Api));
 }
 

@@ -32,6 +32,12 @@ pub struct Figures {
 /// Half-life of a purchase in *own repeats*, in days, for a shop that has not been trained.
 pub const HALF_LIFE_DAYS_DEFAULT: f32 = 90.0;
 
+/// The least stock at which products are recommended until a workspace sets another ([`Catalogue::with_min_stock`]): one
+/// unit, so that what is sold out is left out.
+pub const MIN_STOCK_DEFAULT: i64 = 1;
+/// The greatest minimum that may be set.
+pub const MIN_STOCK_MAX: i64 = 1_000_000;
+
 /// Products, rankings for the instant that it was made for, and relations.
 ///
 /// A ranking is made when it is first asked for and kept.
@@ -42,6 +48,7 @@ pub struct Catalogue {
     /// By product number: position in `products`, or `u32::MAX`.
     positions: Vec<u32>,
     recommendable: Vec<bool>,
+    min_stock: i64,
     by_external: HashMap<String, ProductId>,
     figures: Vec<Figures>,
     rankings: RwLock<HashMap<RankingKey, Arc<Ranking>>>,
@@ -70,6 +77,7 @@ impl Catalogue {
         Self {
             now,
             recommendable: products.iter().map(Product::is_recommendable).collect(),
+            min_stock: MIN_STOCK_DEFAULT,
             products,
             positions,
             by_external,
@@ -100,6 +108,14 @@ impl Catalogue {
         self
     }
 
+    /// With the workspace's minimum stock, in units: a product of which fewer are left is chosen for nobody, unless a
+    /// step sets a minimum of its own. Where the shop does not count units, there are enough.
+    #[must_use]
+    pub const fn with_min_stock(mut self, units: i64) -> Self {
+        self.min_stock = units;
+        self
+    }
+
     /// The instant that it was made for.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
@@ -124,10 +140,14 @@ impl Catalogue {
         self.by_external.get(id).and_then(|id| self.product(*id))
     }
 
-    /// Whether a product may be recommended at all.
+    /// Whether a product may be recommended where at least `min_stock` units must be left; the workspace's minimum when
+    /// a step says nothing.
     #[must_use]
-    pub fn is_recommendable(&self, id: ProductId) -> bool {
-        self.recommendable.get(self.position(id)).copied().unwrap_or_default()
+    pub fn is_recommendable(&self, id: ProductId, min_stock: Option<i64>) -> bool {
+        let (position, least) = (self.position(id), min_stock.unwrap_or(self.min_stock));
+        self.recommendable.get(position).copied().unwrap_or_default()
+            // One unit is left of whatever is recommendable at all: the product need not be looked at.
+            && (least <= MIN_STOCK_DEFAULT || self.products[position].stock.is_none_or(|units| units >= least))
     }
 
     /// Relations of affinity.

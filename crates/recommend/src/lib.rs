@@ -16,7 +16,7 @@ pub mod step;
 pub mod train;
 
 pub use case::{Case, Order};
-pub use catalogue::{Catalogue, Figures};
+pub use catalogue::{Catalogue, Figures, MIN_STOCK_DEFAULT, MIN_STOCK_MAX};
 pub use facts::{ContactFacts, Seen};
 pub use rank::{Metric, RankingKey};
 pub use relations::Relations;

@@ -32,8 +32,8 @@ struct Scratch {
 
 /// The products for one contact, best first: those of the main case, then of the additional one, then fillers.
 ///
-/// Never one that is out of stock, blacklisted, without a price or no product (postage); never one twice; with
-/// `exclude_exported` none of `exported`. `now` is the instant of the step; `catalogue` may be a little older. The same
+/// Never one that is out of stock or below the minimum stock, blacklisted, without a price or no product (postage); never
+/// one twice; with `exclude_exported` none of `exported`. `now` is the instant of the step; `catalogue` may be a little older. The same
 /// arguments give the same answer.
 #[must_use]
 pub fn select(
@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
 
     /// Whether a product may still be taken through a gate.
     fn accepts(&self, gate: &Gate<'_>, id: ProductId) -> bool {
-        self.catalogue.is_recommendable(id)
+        self.catalogue.is_recommendable(id, self.step.min_stock)
             && !self.chosen.contains(&id)
             && !(self.step.exclude_exported && self.exported.contains(&id))
             && gate.origin.as_ref().is_none_or(|list| list.contains(&id))

@@ -8,6 +8,7 @@ use segment::{Kind, RefPath};
 
 use crate::{
     case::{self, Case, Order},
+    catalogue::{MIN_STOCK_DEFAULT, MIN_STOCK_MAX},
     conditions::Conditions,
 };
 
@@ -36,6 +37,8 @@ pub struct GetProducts {
     pub fill_up: bool,
     /// Whether products that earlier nodes exported are left out.
     pub exclude_exported: bool,
+    /// The least stock at which a product is chosen, in units; the workspace's minimum when the step sets none.
+    pub min_stock: Option<i64>,
 }
 
 /// One case with its settings.
@@ -143,7 +146,7 @@ impl Needs {
 }
 
 impl GetProducts {
-    /// Reads the definition of a node: `main`, `additional`, `total`, `fill_up`, `exclude_exported`; the node's own
+    /// Reads the definition of a node: `main`, `additional`, `total`, `fill_up`, `exclude_exported`, `min_stock`; the node's own
     /// `kind` and `name` may stand beside them.
     ///
     /// # Errors
@@ -172,6 +175,7 @@ impl GetProducts {
         let total = quantity(fields, "total", &mut problems);
         let fill_up = boolean(fields, "fill_up", true, &mut problems);
         let exclude_exported = boolean(fields, "exclude_exported", false, &mut problems);
+        let min_stock = read_min_stock(fields, &mut problems);
         let main_path = fields.path_of("main");
         let main = match fields.required("main") {
             Ok(node) => Pick::parse(node, &main_path, total, &mut problems),
@@ -188,7 +192,7 @@ impl GetProducts {
             Some(main) if problems.is_empty() => {
                 let both = main.quantity + additional.as_ref().map_or(0, |pick| pick.quantity);
                 let total = total.unwrap_or(both.min(QUANTITY_MAX));
-                Ok(Self { main, additional, total, fill_up, exclude_exported })
+                Ok(Self { main, additional, total, fill_up, exclude_exported, min_stock })
             }
             _ => Err(problems),
         }
@@ -372,6 +376,25 @@ fn quantity(fields: &mut Fields<'_>, key: &'static str, problems: &mut Problems)
             None
         }
     }
+}
+
+fn read_min_stock(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<i64> {
+    let path = fields.path_of("min_stock");
+    let node = fields.optional("min_stock")?;
+    let units = node.integer().filter(|units| (MIN_STOCK_DEFAULT..=MIN_STOCK_MAX).contains(units));
+    if units.is_none() {
+        problems.push(min_stock_wrong(node).field(path));
+    }
+    units
+}
+
+/// What is said of a minimum stock that is none.
+#[must_use]
+pub fn min_stock_wrong(node: &Node) -> Problem {
+    let expected = format!("expected a number of units, {MIN_STOCK_DEFAULT} to {MIN_STOCK_MAX}");
+    node.problem("products.min_stock", expected)
+        .value(node.scalar().unwrap_or_default())
+        .cure("1 leaves out what is sold out; 5 leaves out what has fewer than five units left")
 }
 
 fn read_period(fields: &mut Fields<'_>, key: &'static str) -> Result<Option<Period>, Problem> {

@@ -258,6 +258,47 @@ fn what_may_not_be_recommended_never_is() {
 }
 
 #[test]
+fn fewer_units_than_the_minimum_are_recommended_to_nobody() {
+    let stocked = |stocks: &[Option<i64>]| {
+        let of = |(product, stock): (Product, &Option<i64>)| Product { stock: *stock, ..product };
+        products().into_iter().filter(Product::is_recommendable).zip(stocks).map(of).collect::<Vec<_>>()
+    };
+    let stocks = [Some(1), Some(4), Some(5), None];
+    let ids: Vec<ProductId> = stocked(&stocks).iter().map(|product| product.id).collect();
+    let chosen = |text: &str, min_stock: i64| {
+        let catalogue = Catalogue::new(stocked(&stocks), Vec::new(), NOW).with_min_stock(min_stock);
+        let facts = ContactFacts::default();
+        let mut chosen = select(&step(text), &catalogue, &facts, &Exports, &[], NOW, &mut Dice::new(1));
+        chosen.sort_unstable();
+        chosen
+    };
+    let all = "main: {case: filtered, quantity: 9}";
+    let filled = "main: {case: manual, products: [nobody]}\ntotal: 9";
+    for text in [all, filled] {
+        assert_eq!(chosen(text, recommend::MIN_STOCK_DEFAULT), ids);
+        assert_eq!(chosen(text, 4), ids[1..], "the minimum itself is enough");
+        assert_eq!(chosen(text, 5), ids[2..]);
+        assert_eq!(chosen(text, 6), ids[3..], "uncounted stock is enough");
+        // A step's own minimum holds in place of the workspace's, above it and below it.
+        assert_eq!(chosen(&format!("{text}\nmin_stock: 5"), 1), ids[2..]);
+        assert_eq!(chosen(&format!("{text}\nmin_stock: 1"), 5), ids);
+    }
+    for (least, right) in [("0", false), ("1", true), ("1000000", true), ("1000001", false), ("few", false)] {
+        let node = model::doc::parse(&format!("{all}\nmin_stock: {least}")).unwrap();
+        match GetProducts::parse(&node, "nodes.x") {
+            Ok(step) => assert!(right && step.min_stock.map(|units| units.to_string()) == Some(least.into())),
+            Err(problems) => {
+                assert!(!right, "{least}: {problems:?}");
+                assert_eq!(
+                    (&*problems[0].code, problems[0].field.as_deref()),
+                    ("products.min_stock", Some("nodes.x.min_stock"))
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn shuffling_keeps_the_set_and_follows_the_seed() {
     let text = "{fill_up: false, main: {case: best_selling, quantity: 4, shuffle: true}}";
     let with = |seed: u64| {

@@ -66,6 +66,25 @@ fn the_orders_of_online_retail_come_in_once() {
 }
 
 #[test]
+fn carts_and_push_subscriptions_come_in_like_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let carts = "Basket,customer,updated_at,items\nc1,a,2026-01-01,\"[{\"\"sku\"\": \"\"P\"\", \"\"price\"\": 5}]\"\nc2,,2026-01-01,[]\n";
+    std::fs::write(folder.path().join("carts.csv"), carts).unwrap();
+    let push = "contact,endpoint\na,https://push.example/1\n";
+    std::fs::write(folder.path().join("push.csv"), push).unwrap();
+    let args = ["import", "carts", "carts.csv", "--map", "cart_id=Basket", "--format", "csv"];
+    let first = run(folder.path(), &args);
+    assert_eq!(first.status.code(), Some(2), "{}", text(&first.stderr));
+    let header = "what,new,changed,known,refused\n";
+    assert_eq!(text(&first.stdout), format!("{header}contacts,1,0,0,0\nproducts,1,0,0,0\ncarts,1,0,0,0\n"));
+    assert!(folder.path().join("carts.csv.rejected.csv").exists());
+    let again = run(folder.path(), &args);
+    assert_eq!(text(&again.stdout), format!("{header}carts,0,0,1,0\n"), "{}", text(&again.stderr));
+    let push = run(folder.path(), &["import", "push", "push.csv", "--format", "csv"]);
+    assert_eq!(text(&push.stdout), format!("{header}contacts,0,1,0,0\n"), "{}", text(&push.stderr));
+}
+
+#[test]
 fn rejected_rows_give_status_2_and_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let file = "order_id,contact,ordered_at,total\n1,a,2024-01-01,10\n2,a,2024-01-01,ten\n";

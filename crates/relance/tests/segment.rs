@@ -191,6 +191,23 @@ fn refuses_with_place_and_cure() {
     assert!(told.starts_with(expected), "{told}");
 }
 
+#[test]
+fn a_list_that_nobody_made_is_warned_of() {
+    let shop = Shop::new();
+    shop.write("people.csv", "external_id,lists\nlister,vip\n");
+    shop.relance(&["import", "contacts", "people.csv"]);
+    shop.write("y.yaml", "format: 1\ncondition: {list: vp}\n");
+    let warned = shop.try_relance(&["segment", "preview", "y.yaml"]);
+    assert!(warned.status.success());
+    let told = String::from_utf8(warned.stderr).unwrap();
+    let expected =
+        "warning[list.unknown] y.yaml:2:19: condition.list: there is no list `vp` — did you mean `vip`?\n";
+    assert!(told.starts_with(expected), "{told}");
+    shop.write("y.yaml", "format: 1\ncondition: {list: vip}\n");
+    let known = shop.try_relance(&["segment", "preview", "y.yaml"]);
+    assert!(!String::from_utf8(known.stderr).unwrap().contains("list.unknown"));
+}
+
 fn seen_event(shop: &Shop) -> String {
     shop.write("y.yaml", "format: 1\ncondition: {did: Produkt Viewed}\n");
     "y.yaml".to_owned()

@@ -121,10 +121,28 @@ fn it_serves_and_stops_in_order() {
     assert_eq!(server.ask("POST", "/v1/track", &admin, &view(1)).0, 200);
     let (status, figures) = ask(&server.ops, "GET", "/metrics", "", "");
     assert_eq!(status, 200);
-    for figure in ["relance_http_requests_total", "relance_inputs_waiting", "relance_outbox_waiting", "# EOF"]
-    {
+    for figure in [
+        "relance_http_requests_total",
+        "relance_inputs_waiting",
+        "relance_outbox_waiting",
+        "relance_refused_messages_total 0",
+        "# TYPE relance_http_requests counter",
+        "# EOF",
+    ] {
         assert!(figures.contains(figure), "{figure} is not in {figures}");
     }
+    let figure = |text: &str, name: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in {text}")).parse().unwrap()
+    };
+    assert!(figure(&figures, "relance_database_log_bytes") > 0.0, "what was tracked is in the log");
+    // What is wrong with a message is kept, counted, and the count only grows.
+    let wrong = r#"{"userId":"ann","messageId":"w1","event":""}"#;
+    assert_eq!(server.ask("POST", "/v1/track", &admin, wrong).0, 400);
+    let (_, later) = ask(&server.ops, "GET", "/metrics", "", "");
+    assert!(figure(&later, "relance_refused_messages_total") >= 1.0, "{later}");
+    let began = figure(&figures, "process_start_time_seconds");
+    assert!(began > 1e9 && began == figure(&later, "process_start_time_seconds"), "{later}");
     // Another server on the same base would do the same work in vain.
     let second = relance(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
     assert!(!second.status.success());

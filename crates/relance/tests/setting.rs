@@ -23,6 +23,8 @@ fn settings_are_checked_before_they_are_kept() {
         (vec!["setting", "set", "time_zone", "Europe/Pari"], "zone.unknown"),
         (vec!["setting", "set", "timezone", "UTC"], "did you mean `time_zone`"),
         (vec!["setting", "set", "nightly_minute", "1440"], "setting.minute"),
+        (vec!["setting", "set", "min_stock", "0"], "products.min_stock"),
+        (vec!["setting", "set", "min_stock", "1000001"], "products.min_stock"),
         (vec!["setting", "set", "webhooks", "{secret: {}}"], "webhook.setting"),
         (vec!["setting", "get", "sending"], "setting.not_set"),
     ] {

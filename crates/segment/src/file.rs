@@ -5,7 +5,9 @@ use model::{
     doc::{self, Data, Node},
 };
 
-use crate::{Condition, Schema};
+use serde_json::json;
+
+use crate::{Condition, Schema, parse_leaf::LEAF_KEYS};
 
 /// The only format so far.
 pub const FORMAT: i64 = 1;
@@ -111,6 +113,45 @@ impl SegmentFile {
     pub fn fingerprint_source(&self) -> String {
         self.condition.to_json().to_string()
     }
+}
+
+/// The JSON Schema (2020-12) of a segment's file: `docs/schemas/segment.json`, for editors. It knows how conditions are
+/// joined; what a single one may say (docs/segments.md) only the reader knows.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    let condition = json!({"$ref": "#/$defs/condition"});
+    let joined = |key: &str, of: serde_json::Value| json!({"type": "object", "required": [key], "maxProperties": 1, "properties": {key: of}});
+    let several = json!({"type": "array", "items": condition, "minItems": 1});
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Relance: a segment",
+        "type": "object",
+        "required": ["format", "condition"],
+        "additionalProperties": false,
+        "properties": {
+            "format": {"const": FORMAT},
+            "segment": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$"},
+            "name": {"anyOf": [
+                {"type": "string"},
+                {"type": "object", "additionalProperties": false,
+                 "properties": {"en": {"type": "string"}, "fr": {"type": "string"}}},
+            ]},
+            "description": {"type": "string"},
+            "condition": condition,
+        },
+        "$defs": {
+            "condition": {"anyOf": [
+                several,
+                joined("all", several.clone()),
+                joined("any", several),
+                joined("not", condition),
+                {"type": "object", "minProperties": 1, "anyOf": LEAF_KEYS
+                    .iter()
+                    .map(|key| json!({"required": [key]}))
+                    .collect::<Vec<_>>()},
+            ]},
+        },
+    })
 }
 
 /// A text, or one for each language.

@@ -21,7 +21,8 @@ const CONSENT_STATES: [(&str, ConsentState); 3] = [
 ];
 
 /// The keys that say what a leaf is.
-const LEAF_KEYS: [&str; 9] = ["field", "ref", "consent", "rfm", "segment", "list", "did", "did_not", "cart"];
+pub(crate) const LEAF_KEYS: [&str; 9] =
+    ["field", "ref", "consent", "rfm", "segment", "list", "did", "did_not", "cart"];
 
 impl Parser<'_, '_> {
     /// Reads a tree.
@@ -168,8 +169,11 @@ impl Parser<'_, '_> {
             if key == "segment" { self.schema.check_segment(slug) } else { self.schema.check_list(slug) };
         if let Some(problem) = problem {
             let place = fields.optional(key).map_or(fields.place, |node| node.place);
+            let error = problem.is_error();
             self.report(problem.at(place).field(fields.path_of(key)));
-            return None;
+            if error {
+                return None;
+            }
         }
         Some(slug.to_owned())
     }

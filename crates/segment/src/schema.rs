@@ -65,7 +65,7 @@ pub struct Schema<'a> {
     pub fields: BTreeMap<String, FieldDef>,
     /// Slugs of segments.
     pub segments: Known,
-    /// Slugs of static lists.
+    /// Slugs of static lists; an unknown one is a warning, because a list is made by whoever is first put on it.
     pub lists: Known,
     /// Purposes of consent; an unknown one is a warning.
     pub purposes: Known,
@@ -139,7 +139,7 @@ impl Schema<'_> {
     }
 
     pub(crate) fn check_list(&self, slug: &str) -> Option<Problem> {
-        unknown(&self.lists, slug, "list.unknown", "list")
+        unknown(&self.lists, slug, "list.unknown", "list").map(into_warning)
     }
 
     pub(crate) fn check_purpose(&self, slug: &str) -> Option<Problem> {

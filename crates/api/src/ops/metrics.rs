@@ -1,6 +1,6 @@
 //! `GET /metrics`: figures for Prometheus, in the OpenMetrics text format. Only the handful that somebody acts on.
 
-use std::sync::atomic::AtomicU64;
+use std::{path::Path, sync::atomic::AtomicU64};
 
 use axum::{
     extract::State,
@@ -50,13 +50,22 @@ pub struct Metrics {
     alarms_late: Gauge<f64, AtomicU64>,
     outbox_waiting: Gauge,
     outbox_late: Gauge<f64, AtomicU64>,
+    /// Counted at the door of tracking.
+    pub(crate) refused: Counter,
     contacts: Gauge,
     memory: Gauge,
+    log: Gauge,
+    started: Gauge<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("relance");
+        let mut all = Registry::default();
+        // Counters begin at 0 with the process: by this figure, under the name that Prometheus knows, it is seen.
+        let started = Gauge::default();
+        let about = "When the process began, in seconds since 1970";
+        all.register_with_unit("process_start_time", about, Unit::Seconds, started.clone());
+        let registry = all.sub_registry_with_prefix("relance");
         let answered = Family::default();
         let seconds: Family<Route, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(SECONDS));
@@ -86,10 +95,22 @@ impl Default for Metrics {
             Unit::Seconds,
             outbox_late.clone(),
         );
+        let (refused, log) = (Counter::default(), Gauge::default());
+        registry.register(
+            "refused_messages",
+            "Messages of tracking that were refused and kept",
+            refused.clone(),
+        );
+        registry.register_with_unit(
+            "database_log",
+            "What the database has written and not yet moved into its file",
+            Unit::Bytes,
+            log.clone(),
+        );
         registry.register("contacts", "Contacts in the base", contacts.clone());
         registry.register_with_unit("resident_memory", "Memory of the process", Unit::Bytes, memory.clone());
         Self {
-            registry,
+            registry: all,
             answered,
             seconds,
             worked,
@@ -98,13 +119,21 @@ impl Default for Metrics {
             alarms_late,
             outbox_waiting,
             outbox_late,
+            refused,
             contacts,
             memory,
+            log,
+            started,
         }
     }
 }
 
 impl Metrics {
+    /// The process began to serve.
+    pub fn started(&self, at: Timestamp) {
+        self.started.set(at.0 as f64 / Timestamp::SECOND as f64);
+    }
+
     /// A request was answered after so many microseconds.
     pub fn answered(&self, route: &str, method: &'static str, status: u16, micros: i64) {
         self.seconds
@@ -141,7 +170,7 @@ impl Metrics {
     ///
     /// # Errors
     /// What the database says.
-    async fn text<S: Storage>(&self, store: &S, now: Timestamp) -> ApiResult<String> {
+    async fn text<S: Storage>(&self, store: &S, log: Option<&Path>, now: Timestamp) -> ApiResult<String> {
         let late = |due: Option<Timestamp>| {
             due.map_or(0.0, |due| now.since(due).max(0) as f64 / Timestamp::SECOND as f64)
         };
@@ -153,6 +182,9 @@ impl Metrics {
         self.outbox_waiting.set(next.map_or(0, |(_, waiting)| waiting.cast_signed()));
         self.outbox_late.set(late(next.map(|(due, _)| due)));
         self.contacts.set(store.count_contacts().await?.0.cast_signed());
+        // A database that is closed has no log.
+        let bytes = log.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |file| file.len());
+        self.log.set(bytes.cast_signed());
         self.memory.set(resident_memory().unwrap_or(0).cast_signed());
         let mut text = String::new();
         encode(&mut text, &self.registry).map_err(|error| {
@@ -189,6 +221,6 @@ pub async fn handle<S: Storage>(State(app): State<App<S>>, _: Viewer) -> ApiResu
 
 /// The same without a key.
 pub(super) async fn open<S: Storage>(State(app): State<App<S>>) -> ApiResult<Text> {
-    let text = app.ops.metrics.text(&app.store, app.now()).await?;
+    let text = app.ops.metrics.text(&app.store, app.config.ops.database_log.as_deref(), app.now()).await?;
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
 }

@@ -11,6 +11,7 @@ pub(crate) use layers::layers;
 
 use std::{
     future::ready,
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -31,11 +32,13 @@ pub struct Config {
     pub body_max: usize,
     /// A request is answered within so long, or given up.
     pub request_timeout: Duration,
+    /// The file of the database's write-ahead log, for its size in the figures; none where there is none.
+    pub database_log: Option<PathBuf>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { body_max: 2 * 1024 * 1024, request_timeout: Duration::from_secs(30) }
+        Self { body_max: 2 * 1024 * 1024, request_timeout: Duration::from_secs(30), database_log: None }
     }
 }
 

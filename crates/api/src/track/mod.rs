@@ -28,6 +28,7 @@ use axum::{
     routing::options,
 };
 use model::Clock;
+use prometheus_client::metrics::counter::Counter;
 use storage::Storage;
 use tokio::sync::Notify;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -47,11 +48,18 @@ pub struct State<S> {
 }
 
 impl<S: Storage> State<S> {
-    /// At the start, inside a runtime: the queue has a task of its own, which ends with it.
+    /// At the start, inside a runtime: the queue has a task of its own, which ends with it. `refused` counts the messages
+    /// that are refused and kept.
     #[must_use]
-    pub fn new(store: &S, clock: &Arc<dyn Clock>, engine_bell: &Arc<Notify>, config: &Config) -> Self {
+    pub fn new(
+        store: &S,
+        clock: &Arc<dyn Clock>,
+        engine_bell: &Arc<Notify>,
+        refused: Counter,
+        config: &Config,
+    ) -> Self {
         Self {
-            queue: queue::Queue::start(store, clock, engine_bell, config),
+            queue: queue::Queue::start(store, clock, engine_bell, refused, config),
             desk: desk::Desk::new(store.clone()),
             keys: keys::Keys::new(store.clone()),
             rates: rate::Rates::new(config.events_per_second),

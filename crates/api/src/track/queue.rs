@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use model::{Clock, Problem};
+use prometheus_client::metrics::counter::Counter;
 use storage::{
     Storage, StoreError,
     imports::{ImportBatch, ItemKind},
@@ -46,6 +47,7 @@ impl Queue {
         store: &S,
         clock: &Arc<dyn Clock>,
         engine_bell: &Arc<Notify>,
+        refused: Counter,
         config: &Config,
     ) -> Self {
         let (jobs, waiting) = mpsc::unbounded_channel();
@@ -54,6 +56,7 @@ impl Queue {
             clock: Arc::clone(clock),
             bell: Arc::clone(engine_bell),
             told: Told::default(),
+            refused,
         };
         tokio::spawn(serve(Arc::new(committer), waiting));
         Self { room: Arc::new(Semaphore::new(config.queue_max)), jobs }
@@ -114,6 +117,7 @@ struct Committer<S> {
     bell: Arc<Notify>,
     /// What was said about products.
     told: Told,
+    refused: Counter,
 }
 
 impl<S: Storage> Committer<S> {
@@ -240,8 +244,10 @@ impl<S: Storage> Committer<S> {
         if refused.is_empty() {
             return;
         }
-        if let Err(error) = self.store.save_refused(refused).await {
-            tracing::error!(%error, "refused messages could not be kept");
+        let count = refused.len() as u64;
+        match self.store.save_refused(refused).await {
+            Ok(()) => drop(self.refused.inc_by(count)),
+            Err(error) => tracing::error!(%error, "refused messages could not be kept"),
         }
     }
 }

@@ -78,6 +78,43 @@ async fn viewed(server: &Server, contact: &str, product: &str, live: bool) {
 }
 
 #[test]
+fn a_change_of_what_somebody_else_changed_is_refused() {
+    block_on(async {
+        let server = Server::new();
+        let owner = server.key(KeyScope::Admin).await;
+        let wanted = json!({"url": "https://crm.example/h", "kinds": []});
+        let id = server.post(&owner, "/api/v1/webhooks", wanted).await.json()["id"].as_i64().unwrap();
+        let path = format!("/api/v1/webhooks/{id}");
+        let tag = |answer: &crate::support::Answer| answer.head.headers["etag"].to_str().unwrap().to_owned();
+        let first = tag(&server.get(&owner, &path).await);
+        let note = |text: &str| Some(json!({"note": text}));
+        let change = async |body: Option<Value>, tag: &str| {
+            server.ask_with(Method::PATCH, &owner, &path, body, &[("if-match", tag)]).await
+        };
+        let changed = change(note("one"), &first).await;
+        assert_eq!(changed.status(), StatusCode::OK, "{}", changed.text());
+        let second = tag(&changed);
+        assert_ne!(first, second);
+        let stale = change(note("two"), &first).await;
+        assert_eq!(
+            (stale.status(), stale.code().as_str()),
+            (StatusCode::PRECONDITION_FAILED, "precondition.failed")
+        );
+        // What happens to calls changes no version; without a condition a change goes through.
+        viewed(&server, "ann", "P1", true).await;
+        let seen = server.get(&owner, &path).await;
+        assert_eq!((seen.json()["waiting"].as_i64(), seen.json()["note"].as_str()), (Some(1), Some("one")));
+        assert_eq!(tag(&seen), second);
+        assert_eq!(server.ask(Method::PATCH, &owner, &path, note("three")).await.status(), StatusCode::OK);
+        let remove = async |tag: &str| {
+            server.ask_with(Method::DELETE, &owner, &path, None, &[("if-match", tag)]).await.status()
+        };
+        assert_eq!(remove(&second).await, StatusCode::PRECONDITION_FAILED);
+        assert_eq!(remove(&tag(&server.get(&owner, &path).await)).await, StatusCode::NO_CONTENT);
+    });
+}
+
+#[test]
 fn what_happens_is_told_once_signed_and_to_who_asked_for_it() {
     block_on(async {
         let server = Server::new();

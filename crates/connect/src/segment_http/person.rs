@@ -12,13 +12,12 @@ use storage::imports::ContactPatch;
 use super::{Work, identity, rules::Groups, rules::UnknownTraits, when::instant};
 use crate::{
     contacts::{consent_state, parse_locale},
+    push,
     values::{ID_LEN_MAX, Result, TEXT_LEN_MAX, check_text},
 };
 
 /// Deepest nesting of traits that are kept as fields.
 const TRAIT_DEPTH_MAX: usize = 4;
-/// Longest endpoint of a push service, in bytes.
-const ENDPOINT_LEN_MAX: usize = 2_000;
 
 impl Work<'_> {
     pub(super) fn identify(&mut self) -> Result<()> {
@@ -97,7 +96,7 @@ impl Work<'_> {
                 }
             }
             "push_subscription" if value.is_object() => {
-                patch.push.push(push(value).map_err(|problem| problem.field(path))?);
+                patch.push.push(subscription(value).map_err(|problem| problem.field(path))?);
             }
             "id" | "user_id" | "anonymous_id" => {}
             other => self.read_field(other, name, value, path, patch)?,
@@ -342,26 +341,14 @@ fn keep(name: &str, value: &Json, path: &str, patch: &mut ContactPatch, depth: u
     Ok(())
 }
 
-fn push(value: &Json) -> Result<PushSubscription> {
+fn subscription(value: &Json) -> Result<PushSubscription> {
     let text = |value: Option<&Json>| value.and_then(Json::as_str).unwrap_or_default().to_owned();
     let keys = value.get("keys");
-    let subscription = PushSubscription {
+    push::checked(PushSubscription {
         endpoint: text(value.get("endpoint")),
         p256dh: text(keys.and_then(|keys| keys.get("p256dh"))),
         auth: text(keys.and_then(|keys| keys.get("auth"))),
-    };
-    let short = |text: &str| text.len() <= ID_LEN_MAX && text.bytes().all(|b| b.is_ascii_graphic());
-    let ok = subscription.endpoint.starts_with("https://")
-        && subscription.endpoint.len() <= ENDPOINT_LEN_MAX
-        && subscription.endpoint.bytes().all(|b| b.is_ascii_graphic())
-        && short(&subscription.p256dh)
-        && short(&subscription.auth);
-    if ok {
-        return Ok(subscription);
-    }
-    Err(Problem::new("push.invalid", "this is no subscription of a browser's push service")
-        .value(&subscription.endpoint)
-        .cure("send what PushManager.subscribe() gave, as JSON"))
+    })
 }
 
 /// `firstName` and `First Name` as `first_name`.

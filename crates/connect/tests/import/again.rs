@@ -19,10 +19,10 @@ use testkit::{Store, store};
 use super::{LINES, content, file, lines, rejected, run};
 
 /// A base that fails at the n-th batch, before or after it was written.
-struct Fragile<'a> {
-    store: &'a Store,
-    left: AtomicU64,
-    after: bool,
+pub(super) struct Fragile<'a> {
+    pub(super) store: &'a Store,
+    pub(super) left: AtomicU64,
+    pub(super) after: bool,
 }
 
 impl ImportStore for Fragile<'_> {

@@ -2,6 +2,7 @@
 //! the result.
 
 mod again;
+mod carts;
 
 use std::{
     collections::BTreeMap,
@@ -208,6 +209,14 @@ fn bad_rows_are_named_and_the_others_come_in() {
         (Kind::Products, "external_id,stock", "b,many", "3 stock number.invalid"),
         (Kind::Products, "external_id,out_of_stock", "b,perhaps", "3 out_of_stock boolean.invalid"),
         (Kind::Events, "kind,at,contact", "Product Viewed,2024-01-01,", "3 contact value.missing"),
+        (Kind::Carts, "cart_id,contact,updated_at,items", ",b,2024-01-01,[]", "3 cart_id value.missing"),
+        (Kind::Carts, "cart_id,contact,updated_at,items", "2,,2024-01-01,[]", "3 contact value.missing"),
+        (Kind::Carts, "cart_id,contact,updated_at,items", "2,b,,[]", "3 updated_at value.missing"),
+        (Kind::Carts, "cart_id,contact,updated_at,items", "2,b,2024-01-01,{}", "3 items items.invalid"),
+        (Kind::Carts, "cart_id,contact,updated_at,items", "2,b,2026-11-24,[]", "3 updated_at time.future"),
+        (Kind::Push, "contact,endpoint", ",https://push.example/1", "3 contact value.missing"),
+        (Kind::Push, "contact,endpoint", "b,", "3 endpoint value.missing"),
+        (Kind::Push, "contact,endpoint", "b,http://push.example/1", "3 endpoint push.invalid"),
         (
             Kind::Events,
             "kind,at,contact,properties",
@@ -229,6 +238,8 @@ fn bad_rows_are_named_and_the_others_come_in() {
                 }
             ),
             Kind::Contacts | Kind::Products => "a,".to_owned(),
+            Kind::Carts => "1,a,2024-01-01,[]".to_owned(),
+            Kind::Push => "a,https://push.example/a".to_owned(),
             Kind::Events => format!("Page Viewed,2024-01-01,a{}", ",".repeat(columns - 3)),
         };
         let later = good.replacen(['1', 'a'], "9", 1);
@@ -237,7 +248,7 @@ fn bad_rows_are_named_and_the_others_come_in() {
         assert_eq!(rejected(&path), [wanted], "{header} / {row}");
         assert_eq!((report.rows, report.counts.rejected), (3, 1), "{header} / {row}");
         let counts = report.counts;
-        let new = counts.contacts.new + counts.orders.new + counts.events.new;
+        let new = counts.contacts.new + counts.orders.new + counts.carts.new + counts.events.new;
         assert!(new >= 2 || counts.products.new == 2, "{header} / {row}: {counts:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Hand-over by SMTP: addresses as on the command line, and the transport with its lanes.
 
 mod connection;
+mod provider;
 mod reply;
 
 use std::{sync::Arc, time::Duration};
@@ -19,6 +20,7 @@ use crate::{
     transport::{Answer, Lane, Mail, Transport},
 };
 use connection::Connection;
+pub use provider::Provider;
 
 /// How the connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub struct SmtpConfig {
     pub timeout: Duration,
     /// How many connections.
     pub connections: usize,
+    /// The service that the server belongs to: each mail then carries the headers by which its calls name our message.
+    pub provider: Option<Provider>,
     /// How often a connection is tried before the server counts as unreachable.
     pub connect_tries: u32,
 }
@@ -83,7 +87,8 @@ impl SmtpConfig {
     pub const TIMEOUT_SECONDS: u64 = 60;
     /// The longest `timeout=`, in seconds.
     pub const TIMEOUT_SECONDS_MAX: u64 = 600;
-    const PARAMETERS: [&str; 7] = ["tls", "auth", "ca", "verify", "hello", "timeout", "connections"];
+    const PARAMETERS: [&str; 8] =
+        ["tls", "auth", "ca", "verify", "hello", "timeout", "connections", "provider"];
 
     /// Reads `smtp://user:password@host:port?tls=required&auth=plain` or `smtps://…` (TLS from the first byte).
     ///
@@ -111,7 +116,9 @@ impl SmtpConfig {
             }
         };
         let (host, port) = host_and_port(place)?;
+        let user = credentials.as_ref().map(|(user, _)| user.as_str());
         let mut config = Self {
+            provider: Provider::of(&host, user),
             port: port.unwrap_or(match (wrapper, &credentials) {
                 (true, _) => 465,
                 (_, Some(_)) => 587,
@@ -189,6 +196,18 @@ impl SmtpConfig {
             }
             "timeout" => self.timeout = Duration::from_secs(number(Self::TIMEOUT_SECONDS_MAX)?),
             "connections" => self.connections = number(Self::CONNECTIONS_MAX as u64)? as usize,
+            "provider" => {
+                let known = Provider::WORDS.iter().find(|(word, _)| *word == value);
+                self.provider = match known {
+                    Some((_, provider)) => Some(*provider),
+                    None if value == "none" => None,
+                    None => {
+                        let words = Provider::WORDS.iter().map(|(word, _)| *word).chain(["none"]);
+                        let problem = refused(format!("provider={value} is not known"));
+                        return Err(problem.suggest(value, words.collect::<Vec<_>>()));
+                    }
+                };
+            }
             _ => {
                 return Err(refused(format!("`{name}` is not known here")).suggest(name, Self::PARAMETERS));
             }
@@ -279,14 +298,16 @@ impl Shared {
         }
     }
 
-    /// What stands before a mail: its signatures.
+    /// What stands before a mail: its signatures, and what a mail service is told of it.
     fn head(&self, mail: &Mail) -> Result<String, Answer> {
-        let Some(signer) = &self.signer else { return Ok(String::new()) };
-        signer.sign(&mail.bytes, mail.date).map_err(|detail| Answer::Unavailable {
+        let told = self.config.provider.map_or_else(String::new, |provider| provider.headers_of(&mail.bytes));
+        let Some(signer) = &self.signer else { return Ok(told) };
+        let signed = signer.sign(&mail.bytes, mail.date).map_err(|detail| Answer::Unavailable {
             reason: "dkim.failed",
             detail,
             for_good: true,
-        })
+        })?;
+        Ok(told + &signed)
     }
 }
 

@@ -8,4 +8,5 @@ mod imap;
 mod reports;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;
 mod world;

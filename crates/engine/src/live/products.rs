@@ -61,8 +61,9 @@ pub async fn concerned<S: Storage>(
         }
     }
     let mut products: Option<BTreeMap<String, Product>> = None;
+    let min_stock = if last.is_empty() { 0 } else { crate::catalogue::min_stock(store).await? };
     for ((_, id), change) in last {
-        let triggers = triggers(ground, change);
+        let triggers = triggers(ground, change, min_stock);
         if triggers.is_empty() {
             continue;
         }
@@ -99,8 +100,12 @@ fn can_be_bought(product: &Product, now: Timestamp) -> bool {
         && product.published_at.is_none_or(|at| at <= now)
 }
 
-/// The triggers of open journeys that a change means.
-fn triggers<'g>(ground: &'g Ground, change: &Input) -> Vec<(String, usize, &'g ProductTrigger)> {
+/// The triggers of open journeys that a change means, where the workspace's minimum stock is `min_stock`.
+fn triggers<'g>(
+    ground: &'g Ground,
+    change: &Input,
+    min_stock: i64,
+) -> Vec<(String, usize, &'g ProductTrigger)> {
     let mut found = Vec::new();
     for live in ground.book.journeys.iter().filter(|live| live.open) {
         let journey = &live.rules.journey;
@@ -109,7 +114,9 @@ fn triggers<'g>(ground: &'g Ground, change: &Input) -> Vec<(String, usize, &'g P
             else {
                 continue;
             };
-            if listener.on.event_kind() == change.event.kind && means(&listener.on, trigger, &change.event) {
+            if listener.on.event_kind() == change.event.kind
+                && means(&listener.on, trigger, &change.event, min_stock)
+            {
                 found.push((journey.slug.to_string(), place, trigger));
             }
         }
@@ -124,7 +131,7 @@ fn amount(event: &Event, name: &str) -> Option<Amount> {
 }
 
 /// Whether a change is as great as a trigger asks.
-fn means(on: &On, trigger: &ProductTrigger, event: &Event) -> bool {
+fn means(on: &On, trigger: &ProductTrigger, event: &Event, min_stock: i64) -> bool {
     match on {
         On::PriceDrop(_) => {
             let prices = amount(event, "price").zip(amount(event, "price_before"));
@@ -143,7 +150,7 @@ fn means(on: &On, trigger: &ProductTrigger, event: &Event) -> bool {
             let units = |name: &str| event.properties.get(name).and_then(Value::as_i64);
             let Some(left) = units("stock") else { return false };
             // Told when the mark is passed, not at each unit that is sold below it.
-            let most = trigger.at_most.unwrap_or(0);
+            let most = trigger.at_most.unwrap_or(min_stock);
             left <= most && units("stock_before").is_none_or(|before| before > most)
         }
         _ => true,
@@ -286,8 +293,9 @@ mod tests {
     #[test]
     fn a_drop_is_measured_exactly_at_its_edges() {
         let drop = |was: f64, is: f64| change(kind::PRICE_DROPPED, json!({"price": is, "price_before": was}));
-        let means =
-            |trigger: ProductTrigger, event: &Event| means(&On::PriceDrop(trigger.clone()), &trigger, event);
+        let means = |trigger: ProductTrigger, event: &Event| {
+            means(&On::PriceDrop(trigger.clone()), &trigger, event, 0)
+        };
         assert!(means(trigger(None, Some(10), None), &drop(30.0, 27.0)));
         assert!(!means(trigger(None, Some(10), None), &drop(30.0, 27.0001)));
         assert!(means(trigger(Some(3), None, None), &drop(29.99, 26.99)));
@@ -300,11 +308,21 @@ mod tests {
     fn low_stock_is_told_when_the_mark_is_passed() {
         let fall = |was: i64, is: i64| change(kind::LOW_STOCK, json!({"stock": is, "stock_before": was}));
         let trigger = trigger(None, None, Some(5));
-        let means = |event: &Event| means(&On::LowStock(trigger.clone()), &trigger, event);
+        let means = |event: &Event| means(&On::LowStock(trigger.clone()), &trigger, event, 0);
         assert!(means(&fall(6, 5)));
         assert!(means(&fall(9, 1)));
         assert!(!means(&fall(5, 4)), "told already");
         assert!(!means(&fall(7, 6)));
+    }
+
+    #[test]
+    fn low_stock_without_a_number_means_the_minimum_stock_of_the_workspace() {
+        let fall = |was: i64, is: i64| change(kind::LOW_STOCK, json!({"stock": is, "stock_before": was}));
+        let trigger = trigger(None, None, None);
+        let means = |event: &Event| means(&On::LowStock(trigger.clone()), &trigger, event, 4);
+        assert!(means(&fall(5, 4)));
+        assert!(!means(&fall(6, 5)));
+        assert!(!means(&fall(4, 3)), "told already");
     }
 
     #[test]

@@ -286,7 +286,7 @@ async fn workspace<S: SettingsStore + SegmentStore + RfmStore + Sync>(
 ) -> Result<(Workspace, Problems)> {
     if pinned.is_null() {
         // Begun before versions were kept.
-        return Ok((Workspace::load(store).await?, Problems::new()));
+        return Ok((Workspace::of_versions(store).await?, Problems::new()));
     }
     let mut problems = Problems::new();
     let mut read = |result: std::result::Result<Pinned, String>| {

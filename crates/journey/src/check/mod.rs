@@ -43,6 +43,7 @@
 //! | `journey.branch`, `journey.branches`, `journey.share` | names, number or shares of branches |
 //! | `journey.ab_test` | level or sample of a test |
 //! | `journey.no_sender` | a message is waited for of a node that sends none |
+//! | `list.unknown` (warning) | a static list that nobody is on and no journey puts contacts on |
 //! | `journey.unknown_journey` (warning) | contacts go on to a journey that does not exist yet |
 //! | `journey.before_holdout` (warning) | a message could go out before the holdout group is drawn |
 
@@ -94,6 +95,8 @@ pub struct Beside {
     pub journeys: Vec<String>,
     /// Kinds of events that were seen or are known; empty: not known.
     pub event_kinds: Vec<String>,
+    /// Static lists that somebody is on, that were named, or that another journey puts contacts on.
+    pub lists: segment::Known,
     /// The workspace's zone, in which instants without an offset are; none: UTC.
     pub zone: Option<Zone>,
 }

@@ -637,6 +637,7 @@ pub(super) fn parse(
     if !beside.event_kinds.is_empty() {
         schema.event_kinds = beside.event_kinds.iter().cloned().collect();
     }
+    schema.lists = beside.lists.clone();
     schema.refs = Some(refs);
     schema.scope = scope;
     Condition::parse_noting(node, &schema, field)

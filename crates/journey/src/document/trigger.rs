@@ -440,8 +440,8 @@ impl<'a> Reading<'_, 'a> {
 
     fn at_most(&mut self) -> Option<Option<i64>> {
         let key = self.subject.unwrap_or("at_most");
-        let read = self.fields.required(key);
-        let node = self.keep(read)?;
+        // Without a number the workspace's minimum stock is meant.
+        let Some(node) = self.fields.optional(key) else { return Some(None) };
         // `{low_stock: {…}}` is no short form.
         let units = node.integer().filter(|units| *units >= 0);
         if units.is_none() {

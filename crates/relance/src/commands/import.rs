@@ -96,6 +96,10 @@ enum KindArg {
     Orders,
     /// What happened: kind, at, contact, properties
     Events,
+    /// Open carts as they stand: cart_id, contact, updated_at, items; or one row per line
+    Carts,
+    /// Browsers that take push messages: contact, endpoint, p256dh, auth
+    Push,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -157,6 +161,8 @@ impl Args {
             KindArg::Products => Kind::Products,
             KindArg::Orders => Kind::Orders,
             KindArg::Events => Kind::Events,
+            KindArg::Carts => Kind::Carts,
+            KindArg::Push => Kind::Push,
         };
         let mut options = Options::new(kind);
         if let Some(path) = &self.mapping {
@@ -389,6 +395,7 @@ fn tallies(report: &Report) -> Vec<(&'static str, Tally)> {
         ("products", counts.products),
         ("orders", counts.orders),
         ("cancellations", counts.refunds),
+        ("carts", counts.carts),
         ("events", counts.events),
     ]
     .into_iter()

@@ -15,6 +15,7 @@ mod openapi;
 mod recommend;
 mod reference;
 mod rfm;
+mod schema;
 mod segment;
 pub(crate) mod serve;
 mod setting;
@@ -32,7 +33,7 @@ use crate::context::{Common, Failure};
 pub enum Command {
     /// Everything at once, with a real data set and captured mails
     Demo(demo::Args),
-    /// Bring contacts, products, orders or events from a file into the database
+    /// Bring contacts, products, orders, events, carts or push subscriptions from a file into the database
     Import(import::Args),
     /// Score all contacts now and list them
     Rfm(rfm::Args),
@@ -68,6 +69,8 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Print the OpenAPI document of the server, as docs/openapi.json keeps it
     Openapi,
+    /// Print the JSON Schema of a kind of file, for editors, as docs/schemas keeps it
+    Schema(schema::Args),
     /// Print docs/configuration.md: all options of the server
     #[command(hide = true)]
     Reference,
@@ -100,6 +103,7 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::Dkim(args) => dkim::run(&args, common),
         Command::Doctor(args) => doctor::run(&args, common).await,
         Command::Openapi => openapi::run(),
+        Command::Schema(args) => schema::run(&args),
         Command::Reference => reference::run(),
         Command::Bench(args) => bench::run(&args, common).await,
     }

@@ -70,6 +70,13 @@ pub async fn run(args: &Args, common: &Common) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The workspace, with the lists that there are: a condition that names another is warned of.
+async fn workspace(store: &Sqlite) -> Result<Workspace, Failure> {
+    let mut workspace = Workspace::load(store).await?;
+    workspace.schema.lists = engine::rules::known_lists(store).await?;
+    Ok(workspace)
+}
+
 async fn preview(
     store: &Sqlite,
     file: &Path,
@@ -78,7 +85,7 @@ async fn preview(
     format: Format,
 ) -> Result<(), Failure> {
     let stopwatch = start();
-    let workspace = Workspace::load(store).await?;
+    let workspace = workspace(store).await?;
     let (workspace, slugs) = with_files(workspace, std::slice::from_ref(&file.to_path_buf()))?;
     let workspace = Arc::new(workspace);
     let chosen = Arc::clone(workspace.segment(&slugs[0])?);
@@ -153,7 +160,7 @@ fn preview_json(file: &SegmentFile, found: &Preview, now: Timestamp, seconds: f6
 }
 
 async fn build(store: &Sqlite, files: &[PathBuf], now: Timestamp, format: Format) -> Result<(), Failure> {
-    let workspace = Workspace::load(store).await?;
+    let workspace = workspace(store).await?;
     let (workspace, slugs) = if files.is_empty() {
         let slugs = workspace.segments.keys().cloned().collect();
         (workspace, slugs)
@@ -190,7 +197,7 @@ async fn build(store: &Sqlite, files: &[PathBuf], now: Timestamp, format: Format
 }
 
 async fn list(store: &Sqlite, format: Format) -> Result<(), Failure> {
-    let workspace = Workspace::load(store).await?;
+    let workspace = workspace(store).await?;
     let built = store.load_segments().await?;
     let (base, _) = store.count_contacts().await?;
     let mut listing = Listing::new(

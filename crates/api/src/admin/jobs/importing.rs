@@ -28,6 +28,10 @@ pub(crate) enum KindWord {
     Orders,
     /// What happened.
     Events,
+    /// Open carts as they stand, one row per cart or one row per line.
+    Carts,
+    /// Browsers that take push messages.
+    Push,
 }
 
 impl From<KindWord> for Kind {
@@ -37,6 +41,8 @@ impl From<KindWord> for Kind {
             KindWord::Products => Self::Products,
             KindWord::Orders => Self::Orders,
             KindWord::Events => Self::Events,
+            KindWord::Carts => Self::Carts,
+            KindWord::Push => Self::Push,
         }
     }
 }
@@ -177,6 +183,7 @@ fn told(report: &Report, rejects: &str) -> Value {
         "products": tally(counts.products),
         "orders": tally(counts.orders),
         "refunds": tally(counts.refunds),
+        "carts": tally(counts.carts),
         "events": tally(counts.events),
         "rejected": counts.rejected,
         "unmatched": counts.unmatched,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connect::segment_http::Rules;
-use engine::{live::nightly, people, segments::ZONE_SETTING};
+use engine::{catalogue, live::nightly, people, segments::ZONE_SETTING};
 use model::{Problem, Problems, Timestamp, Zone, doc, time::FixedClock};
 use serde_json::Value;
 use storage::settings::key;
@@ -38,6 +38,11 @@ pub const SETTINGS: &[Setting] = &[
         name: nightly::SETTING,
         about: "minutes after midnight, UTC, at which the night's work begins",
         check: minute,
+    },
+    Setting {
+        name: catalogue::MIN_STOCK,
+        about: "units that must be left of a product that is recommended, 1 until it is set: docs/recommendations.md",
+        check: min_stock,
     },
     Setting {
         name: policy::SETTING,
@@ -96,6 +101,14 @@ fn minute(node: &doc::Node, _: &str) -> Result<(), Problems> {
     }
     let problem = node.problem("setting.minute", "expected minutes after midnight, from 0 to 1439");
     Err(vec![problem.cure("60 is 01:00 UTC")])
+}
+
+fn min_stock(node: &doc::Node, _: &str) -> Result<(), Problems> {
+    let units = recommend::MIN_STOCK_DEFAULT..=recommend::MIN_STOCK_MAX;
+    if node.integer().is_some_and(|least| units.contains(&least)) {
+        return Ok(());
+    }
+    Err(vec![recommend::step::min_stock_wrong(node)])
 }
 
 fn sending(_: &doc::Node, source: &str) -> Result<(), Problems> {

@@ -1,18 +1,19 @@
 //! `PATCH /api/v1/webhooks/{id}`: changes one.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::json;
 use storage::{Storage, hooks::HookPlan};
 use utoipa::ToSchema;
 
-use super::{NewWebhook, answer, check, find, told};
+use super::{NewWebhook, answer, check, find, tag, told};
 use crate::{
     ApiError, ApiResult, App,
     access::Owner,
     audit,
     extract::{Body, Named},
     problem::ProblemDetails,
+    tag::{Precondition, Tagged},
 };
 
 /// What is to change; what is left out stays.
@@ -30,7 +31,7 @@ pub struct ChangeWebhook {
     active: Option<bool>,
 }
 
-/// Changes a webhook.
+/// Changes a webhook: with `If-Match` only one that stands as it was read.
 #[utoipa::path(patch, path = "/api/v1/webhooks/{id}", operation_id = "change_webhook", params(("id" = i64, Path)),
     request_body = ChangeWebhook,
     responses((status = 200, body = NewWebhook), (status = 404, body = ProblemDetails),
@@ -39,9 +40,11 @@ pub async fn handle<S: Storage>(
     State(app): State<App<S>>,
     Owner(who): Owner,
     Named(id): Named<i64>,
+    precondition: Precondition,
     Body(wanted): Body<ChangeWebhook>,
-) -> ApiResult<Json<NewWebhook>> {
+) -> ApiResult<Tagged<NewWebhook>> {
     let before = find(&app, id).await?.plan;
+    precondition.check(Some(&tag(&before)))?;
     let plan = HookPlan {
         url: wanted.url.unwrap_or(before.url),
         kinds: wanted.kinds.unwrap_or(before.kinds),
@@ -55,6 +58,6 @@ pub async fn handle<S: Storage>(
     }
     audit::note(&app, &who, "webhook.change", format!("webhook:{id}"), details).await?;
     app.inbound.hook_bell.notify_one();
-    let webhook = answer(&app, id).await?;
-    Ok(Json(NewWebhook { webhook, secret: None, warnings: told(&warnings) }))
+    let Tagged(tag, webhook) = answer(&app, id).await?;
+    Ok(Tagged(tag, NewWebhook { webhook, secret: None, warnings: told(&warnings) }))
 }

@@ -43,7 +43,7 @@ pub async fn handle<S: Storage>(
     let details = json!({"url": plan.url, "kinds": plan.kinds});
     let id = app.store.add_hook(plan, secret, app.now()).await?;
     audit::note(&app, &who, "webhook.create", format!("webhook:{id}"), details).await?;
-    let webhook = answer(&app, id).await?;
+    let webhook = answer(&app, id).await?.1;
     let made = NewWebhook { webhook, secret: Some(text), warnings: told(&warnings) };
     Ok((StatusCode::CREATED, Json(made)))
 }

@@ -13,13 +13,19 @@ mod test;
 
 use model::{Event, Problem, Problems, event::kind, text};
 use serde::Serialize;
+use serde_json::json;
 use storage::{
     Storage,
     hooks::{Hook, HookDelivery, HookPlan},
 };
 use utoipa::ToSchema;
 
-use crate::{ApiError, ApiResult, App, operations, problem::ProblemBody, section::Section};
+use crate::{
+    ApiError, ApiResult, App, operations,
+    problem::ProblemBody,
+    section::Section,
+    tag::{Tag, Tagged},
+};
 
 /// Most kinds of one webhook.
 pub const KINDS_MAX: usize = 100;
@@ -146,6 +152,12 @@ impl Webhook {
     }
 }
 
+/// The version of a webhook: of what users set. How calls fare changes it not, so that a change is not refused because a
+/// call has failed meanwhile.
+fn tag(plan: &HookPlan) -> Tag {
+    Tag::of(&json!([plan.url, plan.kinds, plan.note, plan.active]))
+}
+
 impl From<HookDelivery> for Delivery {
     fn from(one: HookDelivery) -> Self {
         Self {
@@ -169,8 +181,9 @@ async fn find<S: Storage>(app: &App<S>, id: i64) -> ApiResult<Hook> {
 }
 
 /// A webhook as it is now.
-async fn answer<S: Storage>(app: &App<S>, id: i64) -> ApiResult<Webhook> {
-    Ok(Webhook::of(&find(app, id).await?, app.now()))
+async fn answer<S: Storage>(app: &App<S>, id: i64) -> ApiResult<Tagged<Webhook>> {
+    let hook = find(app, id).await?;
+    Ok(Tagged(tag(&hook.plan), Webhook::of(&hook, app.now())))
 }
 
 /// Checks what a user says of a webhook; warnings come back.

@@ -25,6 +25,6 @@ pub async fn handle<S: Storage>(
         return Err(ApiError::not_found("webhook", id));
     }
     audit::note(&app, &who, "webhook.rotate", format!("webhook:{id}"), json!({})).await?;
-    let webhook = answer(&app, id).await?;
+    let webhook = answer(&app, id).await?.1;
     Ok(Json(NewWebhook { webhook, secret: Some(text), warnings: Vec::new() }))
 }

@@ -108,18 +108,20 @@ impl Args {
         sender: Option<Mailbox>,
         database: &std::path::Path,
     ) -> Result<api::Config, Failure> {
+        let beside = |ending: &str| {
+            let mut name = database.file_name().unwrap_or_default().to_owned();
+            name.push(ending);
+            database.with_file_name(name)
+        };
         let ops = api::ops::Config {
             body_max: self.body_max as usize,
             request_timeout: period(&self.request_timeout, "--request-timeout")?,
+            database_log: Some(beside("-wal")),
         };
         let access = self.access.config(sender)?;
         let inbound = self.inbound.config()?;
         let track = self.track();
-        let folder = self.files.clone().unwrap_or_else(|| {
-            let mut name = database.file_name().unwrap_or_default().to_owned();
-            name.push(".files");
-            database.with_file_name(name)
-        });
+        let folder = self.files.clone().unwrap_or_else(|| beside(".files"));
         let desk = api::admin::Config { folder, ..api::admin::Config::default() };
         Ok(api::Config { public_url, ops, track, access, inbound, desk, ..api::Config::default() })
     }

@@ -1,12 +1,11 @@
-//! The JSON Schema of a journey file, made from the same tables that read it: `docs/journey.schema.json`, for editors. It
-//! says what may stand where; what fits together only the checker knows.
+//! The JSON Schema of a journey file, made from the same tables that read it: `docs/schemas/journey.json`, for editors. It
+//! says what may stand where, node kind by node kind; what fits together only the checker knows.
+
+mod nodes;
 
 use serde_json::{Value as Json, json};
 
-use crate::{
-    document::{FORMAT, LINKS_MAX, NODES_MAX, live, trigger},
-    nodes,
-};
+use crate::document::{FORMAT, LINKS_MAX, NODES_MAX, live, trigger};
 
 /// The schema (JSON Schema 2020-12).
 #[must_use]
@@ -24,7 +23,7 @@ pub fn schema() -> Json {
         let one = json!({"$ref": format!("#/$defs/{of}")});
         json!({"anyOf": [one, {"type": "array", "items": one, "maxItems": live::LISTENERS_MAX}]})
     };
-    json!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Relance: a journey",
         "type": "object",
@@ -75,25 +74,18 @@ pub fn schema() -> Json {
             "goal": {"type": "object", "allOf": [{"$ref": "#/$defs/listener"}],
                 "properties": {"on": {"enum": own}}},
             "listener": listener_properties(),
-            "node": {
-                "type": "object",
-                "required": ["kind"],
-                "properties": {
-                    "kind": {"enum": nodes::KINDS.iter().map(|kind| kind.word).collect::<Vec<_>>()},
-                    "name": {"$ref": "#/$defs/localized"},
-                    "limits": {"type": "object", "additionalProperties": false, "properties": {
-                        "per_contact": {"type": "integer", "minimum": 1},
-                        "in_total": {"type": "integer", "minimum": 1},
-                    }},
-                },
-            },
+            "node": nodes::node(),
             "link": {"type": "object", "required": ["from", "to"], "additionalProperties": false, "properties": {
                 "from": {"type": "string"},
                 "to": {"type": "string"},
                 "when": {"type": ["string", "boolean"], "description": "An outcome of the node, or always"},
             }},
         },
-    })
+    });
+    if let Some(defs) = schema["$defs"].as_object_mut() {
+        defs.extend(nodes::defs());
+    }
+    schema
 }
 
 /// The settings of triggers, exits and the goal.
