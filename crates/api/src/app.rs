@@ -105,11 +105,16 @@ impl<S: Storage> App<S> {
     #[must_use]
     pub fn new(parts: Parts<S>) -> Self {
         let Parts { store, clock, chance, links, engine_bell, delivery_bell, config } = parts;
-        let track = track::State::new(&store, &clock, &engine_bell, &config.track);
+        let inbound = inbound::State::new(&config.inbound);
+        let bells = track::Bells {
+            engine: Arc::clone(&engine_bell),
+            hooks: Arc::clone(&inbound.hook_bell),
+            delivery: Arc::clone(&delivery_bell),
+        };
+        let track = track::State::new(&store, &clock, (&links, &chance), bells, &config.track);
         let access = access::State::new(&config.access);
         let desk = admin::State::new(&config.desk);
         let link_state = links::State::new(&config.links);
-        let inbound = inbound::State::new(&config.inbound);
         let ops = ops::State::new(&config.ops);
         Self(Arc::new(Inner {
             store,
