@@ -108,11 +108,17 @@ impl<S: Storage> App<S> {
         let ops = ops::State::new(&config.ops);
         ops.metrics.started(clock.now());
         let refused = ops.metrics.refused.clone();
-        let track = track::State::new(&store, &clock, &engine_bell, refused, &config.track);
+        let inbound = inbound::State::new(&config.inbound);
+        let bells = track::Bells {
+            engine: Arc::clone(&engine_bell),
+            hooks: Arc::clone(&inbound.hook_bell),
+            delivery: Arc::clone(&delivery_bell),
+        };
+        let with = (&links, &chance);
+        let track = track::State::new(&store, &clock, with, bells, refused, &config.track);
         let access = access::State::new(&config.access);
         let desk = admin::State::new(&config.desk);
         let link_state = links::State::new(&config.links);
-        let inbound = inbound::State::new(&config.inbound);
         Self(Arc::new(Inner {
             store,
             clock,

@@ -127,6 +127,8 @@ pub struct Listener {
     pub key: Option<RefPath>,
     /// An event that was this old at its arrival starts nothing, in microseconds.
     pub late: i64,
+    /// Whether an opening or a click by a machine counts (`machine: true`).
+    pub machine: bool,
     /// Types of properties that the file declares, by dotted path.
     pub properties: Vec<(String, DataType)>,
     /// Where it stands in the file.

@@ -34,13 +34,13 @@ pub struct Hearing<'a> {
 }
 
 impl Listener {
-    /// Whether an event is meant: its kind and what the listener says of it, and the condition over event and profile.
+    /// Whether an event is meant: its kind and what the listener says of it, that no machine did it unless that counts, and the condition over event and profile.
     /// Whether it came too late is asked separately ([`Listener::is_late`]), as is which run it speaks to
     /// ([`Listener::speaks_to`]). Events that the engine raises for one trigger name it by the properties `journey` and
     /// `trigger`, which the engine itself compares.
     #[must_use]
     pub fn hears(&self, event: &Event, hearing: &Hearing<'_>) -> bool {
-        if !self.on.means(event) {
+        if !self.on.means(event) || (event.by_machine() && !self.machine) {
             return false;
         }
         let Some(condition) = &self.condition else { return true };

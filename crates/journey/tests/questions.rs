@@ -85,10 +85,14 @@ fn kinds_are_short_for_the_one_language() {
             "{did: Order Completed, since: {ref: run.entered_at}, where: {property: cart_id, is: {ref: run.key}}}",
         ),
         ("{kind: has_done, did: Page Viewed, within: P1D}", "{did: Page Viewed, within: P1D}"),
-        ("{kind: has_message, was: opened}", "{did: Email Opened, where: [{property: machine, is_not: true}]}"),
+        ("{kind: has_message, was: opened}", "{did: Email Opened}"),
         (
             "{kind: has_message, was: clicked, channel: sms, template: hello, within: P1D}",
-            "{did: SMS Link Clicked, within: P1D, where: [{property: template, is: hello}, {property: machine, is_not: true}]}",
+            "{did: SMS Link Clicked, within: P1D, where: [{property: template, is: hello}]}",
+        ),
+        (
+            "{kind: has_message, was: opened, machine: true, within: P1D}",
+            "{did: Email Opened, machine: true, within: P1D}",
         ),
         (
             "{kind: has_message, was: received, channel: push, where: {property: campaign, is: x}, purpose: news}",
@@ -97,7 +101,7 @@ fn kinds_are_short_for_the_one_language() {
         (
             "{kind: has_message, was: clicked, message_of: mail, link: shop}",
             "{did: Email Link Clicked, where: [{property: message_id, is: {ref: run.message.mail}},
-              {any: [{property: link, is: shop}, {property: url, is: shop}]}, {property: machine, is_not: true}]}",
+              {any: [{property: link, is: shop}, {property: url, is: shop}]}]}",
         ),
         (
             "{kind: cart_is, state: abandoned, id: {is: {ref: run.key}}, total: {at_least: 5}, within: P2D}",

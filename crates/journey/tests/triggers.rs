@@ -276,6 +276,22 @@ fn hears(trigger: &str, event: &Event) -> bool {
 }
 
 #[test]
+fn what_machines_did_is_heard_only_where_that_is_asked_for() {
+    for (trigger, properties, heard) in [
+        ("{event: Email Opened}", json!({}), true),
+        ("{event: Email Opened}", json!({"machine": false}), true),
+        ("{event: Email Opened}", json!({"machine": true, "why": "proxy"}), false),
+        ("{event: Email Opened, machine: true}", json!({"machine": true}), true),
+        ("{event: Email Opened, machine: true}", json!({}), true),
+    ] {
+        assert_eq!(hears(trigger, &event("Email Opened", &properties)), heard, "{trigger} {properties}");
+    }
+    // A shop's own events may call anything a machine.
+    let ordered = event("Machine Ordered", &json!({"machine": true}));
+    assert!(hears("{event: Machine Ordered}", &ordered));
+}
+
+#[test]
 fn conditions_on_events() {
     let order = |total: serde_json::Value| {
         event(

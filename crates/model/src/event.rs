@@ -31,6 +31,14 @@ impl Event {
     pub const SIZE_MAX: usize = 32 * 1024;
     /// Longest kind, in characters.
     pub const KIND_LEN_MAX: usize = 100;
+
+    /// Whether a machine did it in the contact's name (property `machine`): a mail program that opens in advance, a filter
+    /// that follows links.
+    #[must_use]
+    pub fn by_machine(&self) -> bool {
+        kind::MACHINES_TOO.contains(&self.kind.as_str())
+            && self.properties.get("machine").and_then(serde_json::Value::as_bool) == Some(true)
+    }
 }
 
 /// Kinds that Relance itself understands (Segment's e-commerce spelling) or raises.
@@ -131,6 +139,9 @@ pub mod kind {
     pub const SEGMENT_EXITED: &str = "Segment Exited";
     /// A contact changed its RFM group; properties `model`, `from`, `to`.
     pub const RFM_GROUP_CHANGED: &str = "RFM Group Changed";
+
+    /// What machines do, too: what they did counts only for who asks for it (`machine: true`).
+    pub const MACHINES_TOO: &[&str] = &[EMAIL_OPENED, EMAIL_CLICKED, SMS_CLICKED, PUSH_OPENED, PUSH_CLICKED];
 
     /// All of the above, for suggestions.
     pub const KNOWN: &[&str] = &[

@@ -1,7 +1,7 @@
 //! Segment's own libraries, unchanged, and the snippet in a real browser, against `relance serve`.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -20,7 +20,7 @@ struct Server {
     host: String,
     key: String,
     db: Sqlite,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for Server {
@@ -63,7 +63,7 @@ impl Server {
             .expect("the server says where it listens");
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
         let db = Sqlite::open(file, Options::default()).unwrap();
-        Self { process, host, key: key.trim().to_owned(), db, _folder: folder }
+        Self { process, host, key: key.trim().to_owned(), db, folder }
     }
 }
 
@@ -217,4 +217,47 @@ fn the_snippet_in_a_real_browser() {
         let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
         assert!(kinds.contains(&"Before The Answer") && !kinds.contains(&"Not Told"), "{kinds:?}");
     });
+}
+
+#[test]
+fn segments_library_for_browsers() {
+    let libraries = libraries();
+    let server = Server::start();
+    let mut command = Command::new("node");
+    command.arg(script("ajs.mjs")).arg(libraries.join("node")).args([&server.host, &server.key]);
+    command.arg("/usr/bin/chromium");
+    let asked: Vec<String> = serde_json::from_str(&run(&mut command)).unwrap();
+    let expected = ["200 /v1/i", "200 /v1/p", "200 /v1/projects/KEY/settings", "200 /v1/t"];
+    assert_eq!(asked, expected, "it asks nobody else");
+    block_on(async {
+        let known = known(&server.db, "ajs-1").await;
+        assert_eq!(known.contact.email.as_deref(), Some("ada@shop.example"));
+        assert_eq!([kind::PAGE_VIEWED, kind::PRODUCT_VIEWED].map(|kind| known.count(kind)), [1, 1]);
+    });
+}
+
+#[test]
+fn somebody_signs_in_with_a_real_browser() {
+    const PASSWORD: &str = "trois petits tambours";
+    let libraries = libraries();
+    let server = Server::start();
+    let base = format!("sqlite:{}", server.folder.path().join("base.db").display());
+    let mut made = relance(&base)
+        .args(["user", "create", "ann@shop.example", "--role", "editor", "--password-stdin"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    made.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
+    assert!(made.wait().unwrap().success());
+    let mut command = Command::new("node");
+    command.arg(script("account.mjs")).arg(libraries.join("node"));
+    command.args([&server.host, "ann@shop.example", PASSWORD, "/usr/bin/chromium"]);
+    let seen: serde_json::Value = serde_json::from_str(&run(&mut command)).unwrap();
+    assert_eq!(seen["wrong"], "L'adresse ou le mot de passe n'est pas le bon.");
+    assert_eq!((&seen["kept"], &seen["out"]), (&"ann@shop.example".into(), &"/account/sign-in".into()));
+    let home = seen["home"].as_str().unwrap();
+    assert!(home.contains("ann@shop.example") && home.contains("Éditeur"), "{home}");
+    assert_eq!(seen["asked"], "The password is right. Enter the code too.");
+    assert_eq!((&seen["stays"], &seen["focus"]), (&true.into(), &"code".into()), "{seen}");
+    assert_eq!(seen["problems"], serde_json::json!([]), "no script and no style was refused");
 }

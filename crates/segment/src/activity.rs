@@ -427,6 +427,16 @@ impl Filter {
         }
     }
 
+    /// Whether it asks for a property of this name.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.names(name)),
+            Self::Not(part) => part.names(name),
+            Self::Property { path, .. } => *path == [name],
+            Self::Order { .. } | Self::Line(_) => false,
+        }
+    }
+
     /// Whether it looks products up.
     #[must_use]
     pub fn reads_products(&self) -> bool {

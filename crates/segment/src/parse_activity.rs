@@ -22,6 +22,15 @@ const FIGURE_MEASURES: [&str; 4] = ["sum", "average", "largest", "smallest"];
 const CART_STATES: [(&str, CartState); 3] =
     [("active", CartState::Active), ("abandoned", CartState::Abandoned), ("purchased", CartState::Purchased)];
 
+/// The property of what a machine did, and the key by which it counts.
+const MACHINE: &str = "machine";
+
+/// Passes what is not true, and what is not there.
+fn not_true() -> Tests {
+    let right = Right::Values(vec![Operand::Literal(Value::Boolean(true))]);
+    Tests(vec![Test { operator: Operator::IsNot, right, exactly: false }])
+}
+
 fn number_test(operator: Operator, n: i64) -> Tests {
     let right = Right::Values(vec![Operand::Literal(Value::Integer(n))]);
     Tests(vec![Test { operator, right, exactly: false }])
@@ -48,6 +57,7 @@ impl Parser<'_, '_> {
             self.report(problem.at(node.place).field(fields.path_of(key)));
         }
         let orders = kind == model::event::kind::ORDER_COMPLETED;
+        let machines = self.machines(fields, &kind);
         let outer = self.forbid_refs();
         let measured = self.measure(fields, did_not.is_some(), orders);
         let window = self.window(fields);
@@ -61,7 +71,36 @@ impl Parser<'_, '_> {
         };
         self.no_refs = outer;
         let (measure, tests) = measured?;
-        Some(Activity { kind, filter: filter?, window: window?, measure, tests })
+        let mut filter = filter?;
+        if !machines && !filter.as_ref().is_some_and(|filter| filter.names(MACHINE)) {
+            let people = Filter::Property { path: vec![MACHINE.to_owned()], tests: not_true() };
+            filter = Some(match filter {
+                None => people,
+                Some(Filter::All(parts)) => Filter::All(parts.into_iter().chain([people]).collect()),
+                Some(other) => Filter::All(vec![other, people]),
+            });
+        }
+        Some(Activity { kind, filter, window: window?, measure, tests })
+    }
+
+    /// Whether what machines did counts, too: openings and clicks by them do not, unless `machine: true` says so. Of other
+    /// kinds of events everything counts.
+    fn machines(&mut self, fields: &mut Fields<'_>, kind: &str) -> bool {
+        let of_people = model::event::kind::MACHINES_TOO.contains(&kind);
+        let path = fields.path_of(MACHINE);
+        match fields.boolean(MACHINE) {
+            Ok(None) => !of_people,
+            Ok(Some(given)) if of_people => given,
+            Ok(Some(_)) => {
+                let problem = Problem::new("condition.machine", format!("no machine does `{kind}`"));
+                self.report(problem.at(fields.place).field(path).cure("leave `machine` out"));
+                true
+            }
+            Err(problem) => {
+                self.report(problem);
+                true
+            }
+        }
     }
 
     /// Where nothing can be referred to but the profile (a segment), what is compared in activities and carts is kept per

@@ -37,6 +37,62 @@ all:
     assert_eq!(again, condition);
 }
 
+struct NoProducts;
+
+impl segment::Products for NoProducts {
+    fn by_id(&self, _: model::ProductId) -> Option<&model::Product> {
+        None
+    }
+
+    fn by_external_id(&self, _: &str) -> Option<&model::Product> {
+        None
+    }
+}
+
+/// What the one leaf of a condition takes of two openings, the first by a machine and the second by the contact.
+fn counted(text: &str) -> Vec<bool> {
+    let condition = parse(text).unwrap();
+    let segment::Leaf::Activity(activity) = condition.leaves()[0] else { panic!("{text}") };
+    let event = |properties: serde_json::Value| model::Event {
+        contact: model::ContactId(1),
+        at: model::Timestamp(1),
+        received_at: model::Timestamp(1),
+        kind: activity.kind.clone(),
+        message_id: None,
+        properties: properties.as_object().unwrap().clone(),
+    };
+    let of = |event| activity.entry_of_event(&event, &NoProducts, &model::Zone::UTC).is_some();
+    [serde_json::json!({"machine": true, "campaign": "spring"}), serde_json::json!({"campaign": "spring"})]
+        .map(|properties| of(event(properties)))
+        .to_vec()
+}
+
+#[test]
+fn what_machines_did_counts_only_for_who_asks() {
+    for (text, expected) in [
+        ("{did: Email Opened}", [false, true]),
+        ("{did_not: Email Opened}", [false, true]),
+        ("{did: Email Link Clicked, machine: false}", [false, true]),
+        ("{did: Email Opened, machine: true}", [true, true]),
+        ("{did: Email Opened, where: {property: campaign, is: spring}}", [false, true]),
+        ("{did: Email Opened, machine: true, where: {property: campaign, is: spring}}", [true, true]),
+        (
+            "{did: Email Opened, where: {any: [{property: campaign, is: x}, {property: campaign, is: spring}]}}",
+            [false, true],
+        ),
+        // Who asks for the property has said what counts.
+        ("{did: Email Opened, where: {property: machine, is: true}}", [true, false]),
+        ("{did: Email Opened, where: {not: {property: machine, is: true}}}", [false, true]),
+        // A shop's own events are taken as they are.
+        ("{did: Machine Ordered}", [true, true]),
+    ] {
+        assert_eq!(counted(text), expected, "{text}");
+    }
+    let told = parse("{did: Order Completed, machine: true}").unwrap_err();
+    assert!(told[0].contains("condition.machine"), "{told:?}");
+    assert!(parse("{did: Email Opened, machine: often}").unwrap_err()[0].contains("doc.type"));
+}
+
 #[test]
 fn names_what_is_wrong_with_place_and_cure() {
     for (text, message) in [

@@ -16,6 +16,7 @@ use storage::{
 };
 
 pub(crate) use answers::log_changes;
+pub(crate) use questions::ask;
 
 use crate::{
     Sqlite, contacts, outbox,

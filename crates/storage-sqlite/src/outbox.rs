@@ -21,7 +21,7 @@ use crate::{Sqlite, pool::driver};
 
 /// Inserts messages in the caller's transaction: the journey's commit. Those whose id is known are left as they are.
 /// Returns how many are new.
-pub(crate) fn insert(tx: &Transaction<'_>, messages: &[OutboxMessage], broadcast: bool) -> Result<u64> {
+pub(crate) fn insert(tx: &Connection, messages: &[OutboxMessage], broadcast: bool) -> Result<u64> {
     let mut state = tx
         .prepare_cached(
             "INSERT INTO outbox (message_id, contact_id, send_id, at, due, rank) VALUES (?1, ?2, ?3, ?4, ?4, ?5)
@@ -67,7 +67,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, messages: &[OutboxMessage], broadcast
     Ok(new)
 }
 
-fn send_id(tx: &Transaction<'_>, send: &SendPoint) -> Result<i64> {
+fn send_id(tx: &Connection, send: &SendPoint) -> Result<i64> {
     let columns = named_params! {
         ":journey": send.journey.as_str(), ":journey_version": send.journey_version, ":run": send.run,
         ":node": send.node, ":channel": send.channel as u8, ":purpose": send.purpose.as_str(),

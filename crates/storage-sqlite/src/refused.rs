@@ -21,7 +21,9 @@ impl RefusedStore for Sqlite {
             for message in &messages {
                 insert(transaction, message)?;
             }
-            forget_oldest(transaction)
+            forget_oldest(transaction)?;
+            storage::fault::point("refused.before_commit");
+            Ok(())
         })
         .await
     }

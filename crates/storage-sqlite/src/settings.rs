@@ -5,11 +5,12 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 use storage::{
     Result, Urgency,
+    audit::Deed,
     settings::{Definition, DefinitionKind, NewDefinition, SettingsStore},
 };
 
 use crate::{
-    Sqlite,
+    Sqlite, audit,
     pool::driver,
     rows::{from_json, inconsistent, text, to_json},
 };
@@ -21,6 +22,24 @@ impl SettingsStore for Sqlite {
 
     async fn save_setting(&self, key: String, value: serde_json::Value) -> Result<()> {
         self.write(Urgency::Urgent, move |transaction| save_setting(transaction, &key, &value)).await
+    }
+
+    async fn replace_setting(
+        &self,
+        key: String,
+        known: Option<serde_json::Value>,
+        value: serde_json::Value,
+        deed: Deed,
+    ) -> Result<bool> {
+        self.write(Urgency::Urgent, move |transaction| {
+            if load_setting(transaction, &key)? != known {
+                return Ok(false);
+            }
+            save_setting(transaction, &key, &value)?;
+            audit::append(transaction, &deed)?;
+            Ok(true)
+        })
+        .await
     }
 
     async fn load_definitions(&self, kind: DefinitionKind) -> Result<Vec<Definition>> {

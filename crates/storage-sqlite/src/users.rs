@@ -6,8 +6,8 @@ use storage::{
     Result, StoreError, Urgency,
     audit::Deed,
     users::{
-        NewUser, Session, SessionSpan, Ticket, TicketKind, User, UserChange, UserId, UserMail, UserRole,
-        UserStore,
+        NewUser, Rehash, Session, SessionSpan, Ticket, TicketKind, User, UserChange, UserId, UserMail,
+        UserRole, UserStore,
     },
 };
 
@@ -126,9 +126,13 @@ impl UserStore for Sqlite {
         self.read(move |connection| sessions::load_ticket(connection, hash, now)).await
     }
 
-    async fn add_session(&self, session: Session, deed: Deed) -> Result<()> {
+    async fn add_session(&self, session: Session, renewed: Option<Rehash>, deed: Deed) -> Result<()> {
         self.write(Urgency::Urgent, move |transaction| {
             sessions::add(transaction, &session)?;
+            if let Some(Rehash { old, new }) = &renewed {
+                let sql = "UPDATE users SET password = ?3 WHERE user_id = ?1 AND password = ?2";
+                transaction.execute(sql, (session.user.0, old, new)).map_err(driver)?;
+            }
             audit::append(transaction, &deed)
         })
         .await

@@ -6,12 +6,15 @@ use std::{
     process::{Command, Stdio},
 };
 
-use model::{Amount, ContactId, Timestamp};
+use model::{Amount, Channel, ConsentState, ContactId, MessageId, Slug, Timestamp};
 use storage::{
     catalogue::CatalogueStore,
+    consents::{Answers, Confirmed, ConsentStep, ConsentStore, Proof, Subscription},
     contacts::ContactStore,
     imports::{Checkpoint, ImportBatch, ImportStore},
+    live::LiveStore,
     orders::OrderStore,
+    outbox::{OutboxMessage, SendPoint},
 };
 use storage_sqlite::{Options, Sqlite};
 use testkit::{block_on, dated, order};
@@ -106,5 +109,114 @@ fn a_killed_import_is_whole_and_goes_on() {
                 assert_eq!(found(&path).await, whole(BATCHES * ORDERS), "{point}:{passage}");
             });
         }
+    }
+}
+
+/// Tells the child in which file to answer, and how: `answer:PATH` or `confirm:PATH`.
+const ANSWERS: &str = "RELANCE_TEST_ANSWERS";
+const ANN: ContactId = ContactId(1);
+const QUESTION: MessageId = MessageId([7; 16]);
+
+fn news() -> Slug {
+    Slug::parse("news").unwrap()
+}
+
+/// A yes to what a mail asked, or a no: the same each time.
+async fn answer(how: &str, db: &Sqlite) {
+    let proof = Proof { place: "page".into(), ..Proof::default() };
+    if how == "confirm" {
+        let standing = db.confirm(QUESTION, dated(3), proof).await.unwrap();
+        assert_eq!(standing, Confirmed::Now(ANN, vec![news()]));
+        return;
+    }
+    let answers = vec![(news(), ConsentState::Unsubscribed, proof)];
+    let answers = Answers { contact: ANN, message: None, at: dated(3), source: "page".into(), answers };
+    assert_eq!(db.answer(answers).await.unwrap(), Some((ANN, 1)));
+}
+
+/// No test of its own: the process that is killed while it answers.
+#[test]
+fn child_that_answers() {
+    if let Ok(told) = std::env::var(ANSWERS) {
+        let (how, path) = told.split_once(':').unwrap();
+        block_on(async { answer(how, &Sqlite::open(Path::new(path), Options::default()).unwrap()).await });
+    }
+}
+
+/// Somebody whom a mail asks whether to write to her.
+async fn asked(db: &Sqlite) {
+    let send = SendPoint {
+        journey: news(),
+        journey_version: 0,
+        run: 0,
+        node: "question".into(),
+        channel: Channel::Email,
+        purpose: Slug::parse("transactional").unwrap(),
+        transactional: true,
+        template: news(),
+        template_version: 0,
+    };
+    let mail = OutboxMessage {
+        id: QUESTION,
+        contact: ContactId(0),
+        send: std::sync::Arc::new(send),
+        to: None,
+        locale: None,
+        variables: "{}".into(),
+        decided_at: dated(2),
+        not_before: dated(2),
+        expires_at: None,
+    };
+    let patch = storage::imports::ContactPatch { external_id: None, ..testkit::contact("ann") };
+    let subscription = Subscription {
+        patch,
+        at: dated(2),
+        source: "form".into(),
+        at_once: Vec::new(),
+        to_confirm: vec![(news(), Proof::default())],
+        mail: Some(mail),
+        expires_at: dated(9),
+    };
+    assert!(db.subscribe(subscription).await.unwrap());
+}
+
+#[test]
+fn an_answer_is_whole_or_not_there() {
+    for (how, state, step) in [
+        ("answer", ConsentState::Unsubscribed, ConsentStep::Unsubscribed),
+        ("confirm", ConsentState::Subscribed, ConsentStep::Subscribed),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relance.db");
+        // Consent, steps of the history, inputs of the engine.
+        let found = async |db: &Sqlite| {
+            let consent = db.linked_contact(ANN).await.unwrap().unwrap().consent("news");
+            let log = db.load_consent_log(ANN).await.unwrap();
+            let steps: Vec<ConsentStep> = log.into_iter().map(|entry| entry.step).collect();
+            (consent, steps, db.take_inputs(i64::MAX, 100).await.unwrap().len())
+        };
+        let before = block_on(async {
+            let db = Sqlite::open(&path, Options::default()).unwrap();
+            asked(&db).await;
+            found(&db).await
+        });
+        assert_eq!((before.0, before.1.as_slice()), (ConsentState::NotSubscribed, &[ConsentStep::Asked][..]));
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_that_answers", "--nocapture"])
+            .env(ANSWERS, format!("{how}:{}", path.display()))
+            .env("RELANCE_CRASH_AT", "consents.before_commit")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(!status.success(), "{how}: the point was not reached");
+        block_on(async {
+            let db = Sqlite::open(&path, Options::default()).unwrap();
+            assert_eq!(found(&db).await, before, "{how}: nothing is half there");
+            answer(how, &db).await;
+            let (consent, steps, inputs) = found(&db).await;
+            assert_eq!((consent, steps), (state, vec![ConsentStep::Asked, step]), "{how}");
+            assert!(inputs > before.2, "{how}");
+        });
     }
 }

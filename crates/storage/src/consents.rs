@@ -129,6 +129,23 @@ pub struct Answers {
     pub answers: Vec<(Slug, ConsentState, Proof)>,
 }
 
+/// A yes from tracking that counts when it was confirmed by mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToConfirm {
+    /// For what.
+    pub purpose: Slug,
+    /// When it arrived.
+    pub at: Timestamp,
+    /// Where from, as in `tracking`.
+    pub source: String,
+    /// What proves that it was said.
+    pub proof: String,
+    /// The mail that asks for confirmation; its contact is filled in.
+    pub mail: OutboxMessage,
+    /// Until when it can be confirmed.
+    pub expires_at: Timestamp,
+}
+
 /// Somebody asks by a form to be written to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {

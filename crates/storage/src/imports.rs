@@ -9,7 +9,7 @@ use model::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::Result;
+use crate::{Result, consents::ToConfirm};
 
 /// How a file, or a message of tracking, names a contact.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +78,9 @@ pub struct ContactPatch {
     pub created_at: Option<Timestamp>,
     /// Answers; one that is older than the stored answer for its purpose is ignored.
     pub consents: Vec<Consent>,
+    /// Answers that are asked for by mail before they count, as often as [`crate::consents`] allows; refused for a contact
+    /// without an address.
+    pub to_confirm: Vec<ToConfirm>,
     /// Lists to put it in.
     pub lists: Vec<Slug>,
     /// Browsers that take push messages from now on: one with a known endpoint is replaced. At most
@@ -85,6 +88,18 @@ pub struct ContactPatch {
     pub push: Vec<PushSubscription>,
     /// Custom fields; none removes the value.
     pub fields: BTreeMap<String, Option<Value>>,
+    /// Which of them nobody has defined, and how many fields a contact may have when it gets a new one of these.
+    pub undefined: Undefined,
+}
+
+/// Fields that nobody has defined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Undefined {
+    /// Their names.
+    pub names: Vec<String>,
+    /// With one of them that is new a contact has at most so many custom fields; else the patch is refused
+    /// (`contact.too_many_fields`).
+    pub fields_max: u32,
 }
 
 impl ContactPatch {

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use model::{Slug, Timestamp};
 
-use crate::Result;
+use crate::{Result, audit::Deed};
 
 /// Names of settings that storage itself reads.
 pub mod key {
@@ -67,6 +67,14 @@ pub trait SettingsStore {
     fn load_setting(&self, key: String) -> impl Future<Output = Result<Option<serde_json::Value>>> + Send;
     /// Sets it.
     fn save_setting(&self, key: String, value: serde_json::Value) -> impl Future<Output = Result<()>> + Send;
+    /// Sets it, and writes down who did, when it still holds what whoever sets it has read; whether it did.
+    fn replace_setting(
+        &self,
+        key: String,
+        known: Option<serde_json::Value>,
+        value: serde_json::Value,
+        deed: Deed,
+    ) -> impl Future<Output = Result<bool>> + Send;
     /// The last version of each definition of a kind, by slug; not of those that were taken back
     /// ([`crate::retire`]).
     fn load_definitions(&self, kind: DefinitionKind) -> impl Future<Output = Result<Vec<Definition>>> + Send;

@@ -121,6 +121,15 @@ pub struct Session {
     pub agent: String,
 }
 
+/// Another hash of the password that a user has: what guessing costs grows with the years.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rehash {
+    /// What was kept of it.
+    pub old: String,
+    /// What is kept from now on.
+    pub new: String,
+}
+
 /// How long sessions live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionSpan {
@@ -239,8 +248,13 @@ pub trait UserStore {
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<(Ticket, Option<User>)>>> + Send;
 
-    /// Begins a session.
-    fn add_session(&self, session: Session, deed: Deed) -> impl Future<Output = Result<()>> + Send;
+    /// Begins a session. With it another hash of the same password is kept, unless the password has changed meanwhile.
+    fn add_session(
+        &self,
+        session: Session,
+        renewed: Option<Rehash>,
+        deed: Deed,
+    ) -> impl Future<Output = Result<()>> + Send;
     /// The session of a token that is good now, with its user, who is not disabled. Marks it as used.
     fn load_session(
         &self,

@@ -4,6 +4,7 @@
 mod access;
 mod base;
 mod carts;
+mod consents;
 mod coupons;
 mod desk;
 mod journeys;
@@ -17,6 +18,7 @@ mod rules;
 pub use access::*;
 pub use base::*;
 pub use carts::*;
+pub use consents::*;
 pub use coupons::*;
 pub use desk::*;
 pub use journeys::*;
@@ -106,6 +108,7 @@ macro_rules! conformance {
             carts_are_changed_line_by_line
             cart_changes_are_known_by_their_message
             carts_without_an_id_are_the_contacts_current_one
+            carts_are_bought_by_orders_that_do_not_name_them
             carts_are_not_endless
             orders_are_updated
             products_are_filled_where_they_have_gaps
@@ -120,6 +123,13 @@ macro_rules! conformance {
             jobs_are_taken_up_again
             requests_are_begun_once
             drafts_are_fenced
+            consents_are_kept_with_their_proof
+            consents_wait_for_their_confirmation
+            consents_are_not_asked_for_too_often
+            consents_of_forms_leave_profiles_alone
+            clicks_are_settled_once
+            friends_are_told_once
+            settings_are_replaced_by_who_knows_them
         );
     };
     (@each $make:expr; $($name:ident)*) => {

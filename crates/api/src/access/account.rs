@@ -9,7 +9,7 @@ use serde_json::json;
 use storage::{
     Storage,
     audit::Deed,
-    users::{Session, User},
+    users::{Rehash, Session, User},
 };
 
 use super::{
@@ -47,26 +47,48 @@ pub(crate) fn who(email: &str) -> String {
 /// # Errors
 /// `access.origin`, `access.csrf` for requests that change something; what the database says.
 pub(crate) async fn of<S: Storage>(app: &App<S>, parts: &Parts) -> ApiResult<Option<Account>> {
-    let Some(text) = SESSION.read(&parts.headers, &app.config.public_url) else { return Ok(None) };
+    let Some(account) = looks(app, &parts.headers).await? else { return Ok(None) };
+    if !origin::is_safe(&parts.method) {
+        let given = parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        account.only_our_page(app, &parts.headers, given)?;
+    }
+    Ok(Some(account))
+}
+
+/// The session of a request that only looks, or whose CSRF token stands elsewhere.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn looks<S: Storage>(app: &App<S>, headers: &HeaderMap) -> ApiResult<Option<Account>> {
+    let Some(text) = SESSION.read(headers, &app.config.public_url) else { return Ok(None) };
     if text.len() != token::TOKEN_LEN {
         return Ok(None);
     }
     let span = app.config.access.sessions;
-    let Some((session, user)) = app.store.load_session(token::hash(&text), span, app.now()).await? else {
-        return Ok(None);
-    };
-    let csrf = csrf_of(&text);
-    if !origin::is_safe(&parts.method) {
-        origin::only_ours(&parts.headers, &app.config.public_url)?;
-        let given = parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !token::same(given, &csrf) {
-            let problem = Problem::new("access.csrf", "the CSRF token of the session is missing or wrong")
-                .field("X-CSRF-Token")
-                .cure("send `csrf_token` of GET /api/v1/session along");
-            return Err(ApiError::new(StatusCode::FORBIDDEN, problem));
+    let found = app.store.load_session(token::hash(&text), span, app.now()).await?;
+    Ok(found.map(|(session, user)| Account { user, session, csrf: csrf_of(&text) }))
+}
+
+impl Account {
+    /// Refuses what does not come from a page of ours with the token of this session.
+    ///
+    /// # Errors
+    /// `access.origin`, `access.csrf`.
+    pub(crate) fn only_our_page<S: Storage>(
+        &self,
+        app: &App<S>,
+        headers: &HeaderMap,
+        given: &str,
+    ) -> ApiResult<()> {
+        origin::only_ours(headers, &app.config.public_url)?;
+        if token::same(given, &self.csrf) {
+            return Ok(());
         }
+        let problem = Problem::new("access.csrf", "the CSRF token of the session is missing or wrong")
+            .field("X-CSRF-Token")
+            .cure("send `csrf_token` of GET /api/v1/session along");
+        Err(ApiError::new(StatusCode::FORBIDDEN, problem))
     }
-    Ok(Some(Account { user, session, csrf }))
 }
 
 /// What requests of a session must send along: follows from the session's token, and from nothing else.
@@ -75,7 +97,8 @@ fn csrf_of(token: &str) -> String {
 }
 
 /// Begins a session of a user: the header that sets its cookie, and what the pages need to know. Always with a new token:
-/// what the browser brought along is worth nothing, and ends.
+/// what the browser brought along is worth nothing, and ends. `renewed` replaces, in the same transaction, what is kept of
+/// the password.
 ///
 /// # Errors
 /// What the database says.
@@ -84,6 +107,7 @@ pub(crate) async fn begin<S: Storage>(
     user: User,
     stranger: &Stranger,
     how: &'static str,
+    renewed: Option<Rehash>,
 ) -> ApiResult<(HeaderMap, Account)> {
     if let Some(old) = &stranger.old_session {
         let span = app.config.access.sessions;
@@ -105,7 +129,7 @@ pub(crate) async fn begin<S: Storage>(
     };
     let (object, details) = (who(&user.is.email), json!({"by": how, "session": session.id}));
     let deed = stranger.deed(app, object.clone(), "session.begin", &object, details);
-    app.store.add_session(session.clone(), deed).await?;
+    app.store.add_session(session.clone(), renewed, deed).await?;
     let seconds = app.config.access.sessions.absolute / model::Timestamp::SECOND;
     let headers = cookie_header(SESSION.set(&text, seconds, &app.config.public_url));
     Ok((headers, Account { csrf: csrf_of(&text), user, session }))

@@ -310,6 +310,12 @@ pub fn verify(password: &str, kept: Option<&str>) -> bool {
     compute(password, &salt, costs).is_ok_and(|hash| hash.ct_eq(&expected).into())
 }
 
+/// Whether something was made with other costs than what is kept today.
+#[must_use]
+pub fn is_outdated(kept: &str) -> bool {
+    parse(kept).is_some_and(|(costs, _, _)| costs != (MEMORY_KIB, PASSES, LANES))
+}
+
 type Kept = ((u32, u32, u32), Vec<u8>, Vec<u8>);
 
 fn parse(kept: &str) -> Option<Kept> {

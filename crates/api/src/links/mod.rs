@@ -41,6 +41,7 @@ use storage::Storage;
 use tower_http::cors::{Any, CorsLayer};
 
 pub use click::settle_clicks;
+pub(crate) use mails::Asker;
 
 use crate::{App, each_time, operations, section::Section};
 

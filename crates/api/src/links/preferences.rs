@@ -119,10 +119,12 @@ pub(super) async fn show<S: Storage>(
             return Ok(Look::of(&app, &visitor, None).await?.invalid());
         };
         let look = Look::of(&app, &visitor, contact.as_ref()).await?;
+        // Loaded for everybody: who is known should not show in the time that an answer takes either.
+        let rules = rules(&app).await?;
         let Some(contact) = contact else {
             return Ok(look.text(StatusCode::OK, "unsubscribed_title", "unsubscribed_gone"));
         };
-        Ok(page(&look, &rules(&app).await?, &contact, &link, false))
+        Ok(page(&look, &rules, &contact, &link, false))
     };
     settled(visitor.lang(None), work.await)
 }

@@ -6,6 +6,7 @@ use axum::{extract::State, response::Response};
 use model::Localized;
 use policy::Purposes;
 use serde::Serialize;
+use serde_json::Value;
 use storage::Storage;
 use utoipa::ToSchema;
 
@@ -96,13 +97,17 @@ impl PurposesBody {
     )
 )]
 pub async fn handle<S: Storage>(State(app): State<App<S>>, _: Viewer, known: Known) -> ApiResult<Response> {
-    let body = load(&app).await?;
+    let body = read(setting(&app).await?.as_ref())?;
     Ok(known.answer(Tag::of(&body), body))
 }
 
-/// What is set now.
-pub(super) async fn load<S: Storage>(app: &App<S>) -> ApiResult<PurposesBody> {
-    let setting = app.store.load_setting(policy::PURPOSES_SETTING.to_owned()).await?;
+/// What is set now, as it is kept.
+pub(super) async fn setting<S: Storage>(app: &App<S>) -> ApiResult<Option<Value>> {
+    Ok(app.store.load_setting(policy::PURPOSES_SETTING.to_owned()).await?)
+}
+
+/// What is kept, as it is told.
+pub(super) fn read(setting: Option<&Value>) -> ApiResult<PurposesBody> {
     let purposes = setting.map(|json| Purposes::parse(&json.to_string())).transpose()?.unwrap_or_default();
     Ok(PurposesBody::of(&purposes))
 }

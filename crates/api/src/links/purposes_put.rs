@@ -45,12 +45,19 @@ pub async fn handle<S: Storage>(
     condition: Precondition,
     Body(body): Body<NewPurposes>,
 ) -> ApiResult<Tagged<PurposesBody>> {
-    condition.check(Some(&Tag::of(&purposes_get::load(&app).await?)))?;
     let setting = Value::Object(body.purposes);
     let purposes = Purposes::parse(&setting.to_string())?;
-    app.store.save_setting(policy::PURPOSES_SETTING.to_owned(), setting).await?;
     let slugs: Vec<&str> = purposes.0.iter().map(|purpose| purpose.slug.as_str()).collect();
-    audit::note(&app, &by, "purposes.set", "setting:purposes", json!({ "purposes": slugs })).await?;
+    loop {
+        let known = purposes_get::setting(&app).await?;
+        condition.check(Some(&Tag::of(&purposes_get::read(known.as_ref())?)))?;
+        let deed = audit::deed(&app, &by, "purposes.set", "setting:purposes", json!({ "purposes": slugs }));
+        let key = policy::PURPOSES_SETTING.to_owned();
+        // Whoever came in between is not overwritten unseen: what is there now is judged again.
+        if app.store.replace_setting(key, known, setting.clone(), deed).await? {
+            break;
+        }
+    }
     app.engine_bell.notify_one();
     let body = PurposesBody::of(&purposes);
     Ok(Tagged(Tag::of(&body), body))

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use connect::segment_http::{Mapper, Rules};
+use connect::segment_http::{Confirm, Mapper, Rules};
+use delivery::Links;
 use model::{Currency, FieldDef, Problem, Timestamp};
 use serde_json::Value;
 use storage::{
@@ -10,18 +11,22 @@ use storage::{
     settings::{DefinitionKind, key},
 };
 
+use crate::{Chance, links::Asker};
+
 /// A change is seen after so long.
 pub const FRESH: i64 = 2 * Timestamp::SECOND;
 
 /// What the workspace has chosen, as of a moment ago.
 pub(crate) struct Desk<S> {
     store: S,
+    links: Links,
+    chance: Arc<dyn Chance>,
     known: Mutex<Option<(Arc<Mapper>, Timestamp)>>,
 }
 
 impl<S: Storage> Desk<S> {
-    pub(super) fn new(store: S) -> Self {
-        Self { store, known: Mutex::default() }
+    pub(super) fn new(store: S, links: Links, chance: Arc<dyn Chance>) -> Self {
+        Self { store, links, chance, known: Mutex::default() }
     }
 
     /// How messages are mapped now.
@@ -31,12 +36,12 @@ impl<S: Storage> Desk<S> {
         {
             return Ok(Arc::clone(mapper));
         }
-        let mapper = Arc::new(self.load().await?);
+        let mapper = Arc::new(self.load(now).await?);
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(&mapper), now));
         Ok(mapper)
     }
 
-    async fn load(&self) -> Result<Mapper> {
+    async fn load(&self, now: Timestamp) -> Result<Mapper> {
         let rules = match self.store.load_setting(Rules::SETTING.to_owned()).await? {
             Some(value) => serde_json::from_value(value).map_err(|error| {
                 StoreError::Refused(
@@ -56,6 +61,8 @@ impl<S: Storage> Desk<S> {
                 Err(error) => tracing::warn!(field = %definition.slug, %error, "the field is not usable"),
             }
         }
-        Ok(Mapper { rules, fields, currency: currency.map_err(StoreError::Refused)? })
+        let confirm = Asker::load(&self.store, &self.links, &self.chance, now).await?;
+        let confirm = confirm.map(|asker| Arc::new(asker) as Arc<dyn Confirm>);
+        Ok(Mapper { rules, fields, currency: currency.map_err(StoreError::Refused)?, confirm })
     }
 }

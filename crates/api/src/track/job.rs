@@ -6,13 +6,13 @@ use axum::body::Bytes;
 use connect::segment_http::{Arrival, Mapper};
 use model::{Problem, Timestamp};
 use storage::{
-    StoreError,
     imports::{ImportBatch, ItemKind},
     refused::NewRefused,
 };
 use tokio::sync::oneshot;
 
 use super::queue::Room;
+use crate::ApiError;
 
 /// Messages that were refused, by their place in the request.
 pub(super) type Refused = Vec<(usize, Problem)>;
@@ -148,6 +148,6 @@ impl Job {
 /// A job that waits, with whoever waits for it.
 pub(super) struct Waiting {
     pub(super) job: Job,
-    pub(super) answer: oneshot::Sender<Result<Refused, StoreError>>,
+    pub(super) answer: oneshot::Sender<Result<Refused, ApiError>>,
     pub(super) room: Room,
 }

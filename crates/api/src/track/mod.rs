@@ -15,10 +15,12 @@ mod queue;
 mod rate;
 mod receive;
 mod refused;
+mod settings;
 mod snippet;
 mod told;
 
 pub use config::Config;
+pub use queue::Bells;
 
 use std::sync::Arc;
 
@@ -27,13 +29,13 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     routing::options,
 };
+use delivery::Links;
 use model::Clock;
 use prometheus_client::metrics::counter::Counter;
 use storage::Storage;
-use tokio::sync::Notify;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::{App, operations, section::Section};
+use crate::{App, Chance, operations, section::Section};
 
 /// What tracking keeps in memory.
 pub struct State<S> {
@@ -54,13 +56,14 @@ impl<S: Storage> State<S> {
     pub fn new(
         store: &S,
         clock: &Arc<dyn Clock>,
-        engine_bell: &Arc<Notify>,
+        (links, chance): (&Links, &Arc<dyn Chance>),
+        bells: Bells,
         refused: Counter,
         config: &Config,
     ) -> Self {
         Self {
-            queue: queue::Queue::start(store, clock, engine_bell, refused, config),
-            desk: desk::Desk::new(store.clone()),
+            queue: queue::Queue::start(store, clock, bells, refused, config),
+            desk: desk::Desk::new(store.clone(), links.clone(), Arc::clone(chance)),
             keys: keys::Keys::new(store.clone()),
             rates: rate::Rates::new(config.events_per_second),
         }
@@ -71,7 +74,7 @@ impl<S: Storage> State<S> {
 #[must_use]
 pub fn section<S: Storage>(config: &Config) -> Section<S> {
     let cors = cors(config);
-    let public = operations!(Section::new("tracking"), S; batch, call, metrics);
+    let public = operations!(Section::new("tracking"), S; batch, call, metrics, settings);
     let public = public.map_router(|router: Router<App<S>>| preflights(router).layer(cors));
     public.undocumented(snippet::routes()).with(refused::section())
 }
@@ -94,7 +97,7 @@ fn cors(config: &Config) -> CorsLayer {
     };
     CorsLayer::new()
         .allow_origin(origins)
-        .allow_methods([Method::POST])
+        .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::CONTENT_ENCODING])
         .max_age(std::time::Duration::from_secs(24 * 60 * 60))
 }

@@ -25,6 +25,24 @@ const GROUPS: usize = 2;
 /// A request takes at least so much room: what is kept beside its bytes.
 const ROOM_LEAST: usize = 512;
 
+/// Who is woken by what comes in.
+#[derive(Clone, Debug)]
+pub struct Bells {
+    /// The living engine.
+    pub engine: Arc<Notify>,
+    /// Webhooks: what comes in is told to others.
+    pub hooks: Arc<Notify>,
+    /// Delivery, when something is to be confirmed by mail.
+    pub delivery: Arc<Notify>,
+}
+
+impl Bells {
+    fn ring(&self) {
+        self.engine.notify_one();
+        self.hooks.notify_one();
+    }
+}
+
 /// Where requests wait.
 pub(crate) struct Queue {
     room: Arc<Semaphore>,
@@ -46,7 +64,7 @@ impl Queue {
     pub(super) fn start<S: Storage>(
         store: &S,
         clock: &Arc<dyn Clock>,
-        engine_bell: &Arc<Notify>,
+        bells: Bells,
         refused: Counter,
         config: &Config,
     ) -> Self {
@@ -54,7 +72,7 @@ impl Queue {
         let committer = Committer {
             store: store.clone(),
             clock: Arc::clone(clock),
-            bell: Arc::clone(engine_bell),
+            bells,
             told: Told::default(),
             refused,
         };
@@ -84,7 +102,7 @@ impl Queue {
             ApiError::retry(StatusCode::SERVICE_UNAVAILABLE, problem, 1)
         };
         self.jobs.send(Waiting { job, answer, room }).map_err(|_| gone())?;
-        Ok(answered.await.map_err(|_| gone())??)
+        answered.await.map_err(|_| gone())?
     }
 }
 
@@ -114,7 +132,7 @@ async fn serve<S: Storage>(committer: Arc<Committer<S>>, mut waiting: mpsc::Unbo
 struct Committer<S> {
     store: S,
     clock: Arc<dyn Clock>,
-    bell: Arc<Notify>,
+    bells: Bells,
     /// What was said about products.
     told: Told,
     refused: Counter,
@@ -127,16 +145,18 @@ impl<S: Storage> Committer<S> {
             Err(StoreError::Refused(_)) => self.commit_apart(&mut together).await.err(),
             Err(error) => Some(error),
         };
+        let mut kept = true;
         if failed.is_none() {
-            self.bell.notify_one();
-            self.keep_refused(&together).await;
+            self.bells.ring();
+            kept = self.keep_refused(&together).await;
         }
         for Waiting { job, answer, room } in together {
             // Who hears the answer finds the room that the request took.
             drop(room);
             let said = match &failed {
-                None => Ok(job.refused),
-                Some(error) => Err(error.clone()),
+                None if kept || job.to_keep().is_empty() => Ok(job.refused),
+                None => Err(not_kept()),
+                Some(error) => Err(error.clone().into()),
             };
             // Who asked may have gone; what is committed stays committed.
             drop(answer.send(said));
@@ -156,8 +176,12 @@ impl<S: Storage> Committer<S> {
         }
         joined.now = together.iter().map(|waiting| waiting.job.received_at()).max().unwrap_or(joined.now);
         let news = self.told.leave_old(&mut joined.products);
+        let asks = joined.contacts.iter().any(|patch| !patch.to_confirm.is_empty());
         let outcome = self.store.import(joined).await?;
         self.told.keep(news);
+        if asks {
+            self.bells.delivery.notify_one();
+        }
         // What is said about a product is checked when it is mapped; its places are not those of before any more.
         let refusals = outcome
             .refusals
@@ -234,20 +258,34 @@ impl<S: Storage> Committer<S> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
+        let asks = batch.contacts.iter().any(|patch| !patch.to_confirm.is_empty());
         let outcome = self.store.import(batch).await?;
+        if asks {
+            self.bells.delivery.notify_one();
+        }
         let refusals = outcome.refusals.into_iter().filter(|refusal| refusal.problem.is_error());
         Ok(refusals.map(|refusal| (owners[refusal.kind as usize][refusal.index], refusal.problem)).collect())
     }
 
-    async fn keep_refused(&self, together: &[Waiting]) {
+    /// Whether everything that was refused is kept.
+    async fn keep_refused(&self, together: &[Waiting]) -> bool {
         let refused: Vec<_> = together.iter().flat_map(|waiting| waiting.job.to_keep()).collect();
         if refused.is_empty() {
-            return;
+            return true;
         }
         let count = refused.len() as u64;
-        match self.store.save_refused(refused).await {
+        let saved = self.store.save_refused(refused).await;
+        match &saved {
             Ok(()) => drop(self.refused.inc_by(count)),
             Err(error) => tracing::error!(%error, "refused messages could not be kept"),
         }
+        saved.is_ok()
     }
+}
+
+/// What was refused is neither taken nor kept: whoever sends it must not believe that it is. Sent again, messages that were
+/// taken are known by their ids.
+fn not_kept() -> ApiError {
+    let problem = Problem::new("track.not_kept", "some messages were refused and could not be kept");
+    ApiError::retry(StatusCode::SERVICE_UNAVAILABLE, problem.cure("send them again"), 1)
 }

@@ -12,9 +12,14 @@ mod when;
 pub use message::{Call, Message};
 pub use rules::{Catalogue, Groups, Rules, UnknownTraits, UserId};
 
-use model::{Currency, Event, FieldDef, Problem, Timestamp, event::kind};
+use std::{fmt, sync::Arc};
+
+use model::{Currency, Event, FieldDef, Lang, Problem, Slug, Timestamp, event::kind};
 use serde_json::{Map, Value};
-use storage::imports::{ContactKey, ImportBatch, ImportEvent};
+use storage::{
+    imports::{ContactKey, ImportBatch, ImportEvent},
+    outbox::OutboxMessage,
+};
 
 use crate::values::{ID_LEN_MAX, Result, check_text};
 
@@ -60,6 +65,12 @@ pub struct Arrival {
     pub call: Option<Call>,
 }
 
+/// Asks by mail whether a yes is meant (double opt-in).
+pub trait Confirm: fmt::Debug + Send + Sync {
+    /// The mail that asks, and until when it can be answered; none where a yes counts at once.
+    fn question(&self, purpose: &Slug, lang: Lang, now: Timestamp) -> Option<(OutboxMessage, Timestamp)>;
+}
+
 /// Maps messages as the workspace wants it.
 #[derive(Clone, Debug, Default)]
 pub struct Mapper {
@@ -69,6 +80,8 @@ pub struct Mapper {
     pub fields: Vec<FieldDef>,
     /// Its currency, for amounts that come without one.
     pub currency: Option<Currency>,
+    /// Asks for confirmations; without it every yes counts at once.
+    pub confirm: Option<Arc<dyn Confirm>>,
 }
 
 /// A message at work.

@@ -1,13 +1,14 @@
 //! What a message says about a person: identify, group, alias, and answers to "may we write to you?".
 
 use model::{
-    Consent, ConsentState, FieldDef, FieldType, Problem, PushSubscription, Slug, Value, Zone,
+    Consent, ConsentState, FieldDef, FieldType, Lang, Problem, PushSubscription, Slug, Timestamp, Value,
+    Zone,
     contact::BUILT_IN_FIELDS,
     event::kind,
     field::{parse_email, parse_phone},
 };
 use serde_json::{Map, Value as Json};
-use storage::imports::ContactPatch;
+use storage::{consents::ToConfirm, imports::ContactPatch, outbox::OutboxMessage};
 
 use super::{Work, identity, rules::Groups, rules::UnknownTraits, when::instant};
 use crate::{
@@ -148,7 +149,10 @@ impl Work<'_> {
                     .field(path)
                     .suggest(name, known))
             }
-            UnknownTraits::Keep => keep(name, value, path, patch, TRAIT_DEPTH_MAX),
+            UnknownTraits::Keep => {
+                patch.undefined.fields_max = self.mapper.rules.unknown_traits_max;
+                keep(name, value, path, patch, TRAIT_DEPTH_MAX)
+            }
         }
     }
 
@@ -173,13 +177,23 @@ impl Work<'_> {
         let url = page.and_then(|page| page.get("url")).and_then(Json::as_str).unwrap_or_default();
         let id = self.message.message_id.as_deref().unwrap_or_default();
         let proof = format!("track:{id} {url}");
-        patch.consents.push(Consent {
-            purpose,
-            state,
-            at: self.at,
-            source: source.unwrap_or_else(|| "tracking".to_owned()),
-            proof: proof.trim_end().chars().take(500).collect(),
-        });
+        let proof = proof.trim_end().chars().take(500).collect();
+        let source = source.unwrap_or_else(|| "tracking".to_owned());
+        if state == ConsentState::Subscribed
+            && let Some((mail, expires_at)) = self.question(&purpose)
+        {
+            // How often somebody is asked is counted by our clock, not by the sender's.
+            let at = self.received_at;
+            patch.to_confirm.push(ToConfirm { purpose, at, source, proof, mail, expires_at });
+            return;
+        }
+        patch.consents.push(Consent { purpose, state, at: self.at, source, proof });
+    }
+
+    fn question(&self, purpose: &Slug) -> Option<(OutboxMessage, Timestamp)> {
+        let locale = self.message.context.as_ref().and_then(|context| context.locale.as_deref());
+        let lang = locale.map(Lang::of_locale).unwrap_or_default();
+        self.mapper.confirm.as_ref()?.question(purpose, lang, self.received_at)
     }
 
     /// `Subscribed` and `Unsubscribed` with `purpose` and perhaps `source`.
@@ -336,6 +350,9 @@ fn keep(name: &str, value: &Json, path: &str, patch: &mut ContactPatch, depth: u
         return Err(Problem::new("trait.name", "the name of a trait is empty or too long")
             .field(path)
             .value(name));
+    }
+    if value.is_some() {
+        patch.undefined.names.push(name.to_owned());
     }
     patch.fields.insert(name.to_owned(), value);
     Ok(())

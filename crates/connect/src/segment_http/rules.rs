@@ -61,6 +61,8 @@ pub struct Rules {
     pub user_id: UserId,
     /// What becomes of unknown traits.
     pub unknown_traits: UnknownTraits,
+    /// A contact collects no more fields by unknown traits than make so many with those that it has.
+    pub unknown_traits_max: u32,
     /// What a group is.
     pub groups: Groups,
     /// What events may say about products.
@@ -74,6 +76,8 @@ pub struct Rules {
 impl Rules {
     /// The name of the setting.
     pub const SETTING: &str = "tracking";
+    /// How many fields a contact may have by unknown traits where nothing is said.
+    pub const UNKNOWN_TRAITS_MAX: u32 = 200;
 }
 
 impl Default for Rules {
@@ -81,6 +85,7 @@ impl Default for Rules {
         Self {
             user_id: UserId::default(),
             unknown_traits: UnknownTraits::default(),
+            unknown_traits_max: Self::UNKNOWN_TRAITS_MAX,
             groups: Groups::default(),
             catalogue: Catalogue::default(),
             purpose: Slug::parse("newsletter").expect("a slug"),

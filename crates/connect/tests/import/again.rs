@@ -49,6 +49,15 @@ impl SettingsStore for Fragile<'_> {
     async fn save_setting(&self, key: String, value: serde_json::Value) -> storage::Result<()> {
         self.store.save_setting(key, value).await
     }
+    async fn replace_setting(
+        &self,
+        key: String,
+        known: Option<serde_json::Value>,
+        value: serde_json::Value,
+        deed: storage::audit::Deed,
+    ) -> storage::Result<bool> {
+        self.store.replace_setting(key, known, value, deed).await
+    }
     async fn load_definitions(&self, kind: DefinitionKind) -> storage::Result<Vec<Definition>> {
         self.store.load_definitions(kind).await
     }

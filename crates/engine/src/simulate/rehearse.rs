@@ -53,6 +53,7 @@ pub(super) fn open(journey: &mut Journey) {
         condition: None,
         key: None,
         late: i64::MAX,
+        machine: false,
         properties: Vec::new(),
         place,
     }];

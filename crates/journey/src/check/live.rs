@@ -153,6 +153,7 @@ fn listener(binder: &mut Binder<'_>, raw: &RawListener, run: Option<&RunTable>) 
         condition,
         key,
         late: raw.late,
+        machine: raw.machine,
         properties: raw.properties.clone(),
         place: raw.place,
     })

@@ -198,7 +198,7 @@ fn reentry_never(document: &Document, problems: &mut Problems) {
 
 fn same(one: &RawListener, other: &RawListener) -> bool {
     let condition = |raw: &RawListener| raw.condition.as_ref().map(|(node, _)| node.to_json());
-    one.on == other.on && condition(one) == condition(other)
+    one.on == other.on && one.machine == other.machine && condition(one) == condition(other)
 }
 
 fn said_twice(document: &Document, problems: &mut Problems) {

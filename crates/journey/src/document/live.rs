@@ -34,6 +34,8 @@ pub struct RawListener {
     pub key: Option<(RefPath, Place)>,
     /// An event that was this old at its arrival starts nothing, in microseconds.
     pub late: i64,
+    /// Whether an opening or a click by a machine counts.
+    pub machine: bool,
     /// Types of properties that the event is said to have, by dotted path.
     pub properties: Vec<(String, DataType)>,
     /// Where it stands.
@@ -186,6 +188,7 @@ fn plain(on: On, named: Option<Named>, place: Place, path: &str, of: Use) -> Raw
         condition: None,
         key: None,
         late: if of == Use::Trigger { LATE_DEFAULT } else { i64::MAX },
+        machine: false,
         properties: Vec::new(),
         place,
         field: path.to_owned(),
@@ -200,13 +203,16 @@ fn rest(fields: &mut doc::Fields<'_>, path: &str, of: Use, problems: &mut Proble
     let key = fields.optional("key").and_then(|node| take(problems, key(node, &format!("{path}.key"))));
     let late = if of == Use::Trigger { fields.optional("late") } else { None };
     let late = late.map(|node| take(problems, lateness(node, &format!("{path}.late"))));
+    let machine = take(problems, fields.boolean("machine")).flatten();
     let properties = fields
         .optional("properties")
         .map_or_else(Vec::new, |node| properties(node, &format!("{path}.properties"), problems));
     let trigger::Read { on, named, groups } = on?;
     let sound = plain(on, named, fields.place, path, of);
     let late = late.flatten().unwrap_or(sound.late);
-    (problems.len() == before).then_some(RawListener { groups, condition, key, late, properties, ..sound })
+    let machine = machine.unwrap_or_default();
+    let read = RawListener { groups, condition, key, late, machine, properties, ..sound };
+    (problems.len() == before).then_some(read)
 }
 
 /// `trigger.cart_id`, `cart_id` or `{ref: trigger.cart_id}`.

@@ -1,6 +1,6 @@
 //! Has the contact received, opened or clicked a message? Any, those of a template, a purpose or a journey, or the very one
 //! that a node sent in this run: `{was: opened, message_of: mail}`, `{was: clicked, template: offer, link: shop, within: P7D}`.
-//! What a machine opened or clicked (`machine: true`) does not count.
+//! What a machine opened or clicked does not count, as everywhere, unless `machine: true` says so.
 
 use model::{Problem, doc, event::kind};
 
@@ -50,13 +50,7 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Box<dyn Step>> {
     let (was, _) = reading.required("was")?;
     let words = KINDS[0].1.map(|(word, _)| word);
     let event = place(reading, was, "was", &words);
-    let mut filters = filters(reading);
-    if event? > 0 {
-        // What a machine opened or clicked was not the contact's doing.
-        let yes = doc::Node { data: doc::Data::Bool(true), place: was.place };
-        let machine = vec![entry("property", text("machine", was.place)), entry("is_not", yes)];
-        filters.push(map(machine, was.place));
-    }
+    let filters = filters(reading);
     let event = match KINDS[channel?].1[event?].1 {
         Some(event) => event,
         None => {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The keys that say when something was done, which of it counts, and how it is measured: as in the language of segments.
-pub const ACTIVITY_KEYS: [&str; 15] = [
+pub const ACTIVITY_KEYS: [&str; 16] = [
     "count",
     "sum",
     "average",
@@ -29,6 +29,7 @@ pub const ACTIVITY_KEYS: [&str; 15] = [
     "since",
     "until",
     "exactly",
+    "machine",
 ];
 
 /// A condition that a node asks.

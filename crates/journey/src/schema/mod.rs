@@ -120,6 +120,7 @@ fn listener_properties() -> Json {
         "where": {"description": "A condition, docs/segments.md, with {ref: trigger.…}"},
         "key": {"type": ["string", "object"]},
         "late": {"$ref": "#/$defs/duration"},
+        "machine": {"type": "boolean"},
         "properties": {"type": "object", "additionalProperties": {"enum": live::type_words()},
             "maxProperties": live::PROPERTIES_MAX},
         "share": {"type": ["number", "string"]},

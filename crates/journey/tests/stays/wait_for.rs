@@ -141,6 +141,7 @@ fn keys_of_the_journeys_triggers() {
         condition: None,
         key: None,
         late: Timestamp::DAY,
+        machine: false,
         properties: Vec::new(),
         place: model::Place { line: 1, column: 1 },
     });

@@ -6,6 +6,7 @@ use storage::{
     Result,
     consents::{
         ASK_AGAIN_AFTER, ASKS_MAX, ASKS_WITHIN, Answers, Confirmed, ConsentStep, Proof, Subscription,
+        ToConfirm,
     },
     contacts::IdentifierKind,
     imports::ImportBatch,
@@ -78,9 +79,23 @@ pub(super) fn subscribe(tx: &Transaction<'_>, subscription: Subscription) -> Res
     }
 }
 
+/// Asks a contact for what it said yes to by tracking, unless it is subscribed or was asked a short while ago.
+pub(crate) fn ask(tx: &Connection, contact: &Contact, wanted: &ToConfirm) -> Result<()> {
+    let ToConfirm { purpose, at, source, proof, mail, expires_at } = wanted;
+    if contact.consent(purpose.as_str()) == ConsentState::Subscribed
+        || !may_ask(tx, (contact.id, purpose), mail.id, *at, *expires_at)?
+    {
+        return Ok(());
+    }
+    let step = ConsentStep::Asked;
+    log(tx, &Entry { contact: contact.id, at: *at, purpose, step, source, proof })?;
+    outbox::insert(tx, &[OutboxMessage { contact: contact.id, ..mail.clone() }], false)?;
+    Ok(())
+}
+
 /// Puts a question, unless it was put a short while ago, or too often.
 fn may_ask(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     (contact, purpose): (ContactId, &Slug),
     message: MessageId,
     at: Timestamp,

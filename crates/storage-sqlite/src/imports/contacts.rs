@@ -4,13 +4,13 @@ use model::{Consent, Contact, ContactId, Problem, PushSubscription, Timestamp};
 use storage::{
     Result, StoreError,
     contacts::IdentifierKind,
-    imports::{ContactKey, ContactPatch, ItemKind},
+    imports::{ContactKey, ContactPatch, ItemKind, Undefined},
     people::Edited,
 };
 
 use super::Work;
 use crate::{
-    consents::log_changes,
+    consents::{ask, log_changes},
     contacts::{claim, claim_beside, insert, load_one, owner, release, update},
     rows::take_numbers,
 };
@@ -34,10 +34,14 @@ impl Work<'_> {
             let created_at = patch.created_at.unwrap_or(self.now);
             let mut contact = self.fresh_contact(created_at)?;
             apply(&mut contact, patch);
+            if let Err(problem) = may_be(&Contact::default(), &contact, patch) {
+                return Ok(Err(problem));
+            }
             self.claim_all(&contact)?;
             insert(self.connection, &contact)?;
             self.join_browsers(contact.id, patch)?;
             log_changes(self.connection, &Contact::default(), &contact)?;
+            self.ask_all(&contact, patch)?;
             self.outcome.contacts.new += 1;
             self.contact_created(&contact)?;
             return Ok(Ok(()));
@@ -51,6 +55,10 @@ impl Work<'_> {
         if let Some(created_at) = patch.created_at {
             contact.created_at = created_at;
         }
+        if let Err(problem) = may_be(&before, &contact, patch) {
+            return Ok(Err(problem));
+        }
+        self.ask_all(&contact, patch)?;
         if contact == before {
             self.join_browsers(id, patch)?;
             self.outcome.contacts.known += u64::from(!who.merged);
@@ -66,6 +74,10 @@ impl Work<'_> {
         self.outcome.contacts.changed += 1;
         self.contact_updated(&before, &contact)?;
         Ok(Ok(()))
+    }
+
+    fn ask_all(&self, contact: &Contact, patch: &ContactPatch) -> Result<()> {
+        patch.to_confirm.iter().try_for_each(|wanted| ask(self.connection, contact, wanted))
     }
 
     /// Writes a profile that somebody changed by hand, unless it is not what they saw.
@@ -212,5 +224,35 @@ fn answer(consents: &mut Vec<Consent>, given: &Consent) {
         Some(stored) if given.at >= stored.at => stored.clone_from(given),
         Some(_) => {}
         None => consents.push(given.clone()),
+    }
+}
+
+/// Whether a patch may make one contact of another.
+fn may_be(before: &Contact, after: &Contact, patch: &ContactPatch) -> std::result::Result<(), Problem> {
+    can_be_asked(after, patch)?;
+    let Undefined { names, fields_max } = &patch.undefined;
+    let is_new = |name: &&String| !before.fields.contains_key(*name);
+    match names.iter().find(is_new) {
+        Some(name) if after.fields.len() > *fields_max as usize => {
+            let many = format!("the contact would have {} fields, `{name}` among them", after.fields.len());
+            Err(Problem::new("contact.too_many_fields", many).field(format!("traits.{name}")).cure(format!(
+                "define the fields that you need and drop other traits; or allow more than {fields_max}"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A yes that is to be confirmed by mail needs an address.
+fn can_be_asked(contact: &Contact, patch: &ContactPatch) -> std::result::Result<(), Problem> {
+    match patch.to_confirm.first() {
+        Some(wanted) if contact.email.is_none() => Err(Problem::new(
+            "consent.no_address",
+            format!("`{}` is to be confirmed by mail, and the contact has no address", wanted.purpose),
+        )
+        .field("consent")
+        .value(&wanted.purpose)
+        .cure("send the address along; or set `double_opt_in: false` for the purpose")),
+        _ => Ok(()),
     }
 }

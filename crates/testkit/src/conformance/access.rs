@@ -6,8 +6,8 @@ use storage::{
     access::{AccessStore, ApiKey, KeyScope},
     audit::{AuditFilter, AuditStore, Deed},
     users::{
-        NewUser, SESSIONS_MAX, Session, SessionSpan, Ticket, TicketKind, UserChange, UserId, UserRole,
-        UserStore,
+        NewUser, Rehash, SESSIONS_MAX, Session, SessionSpan, Ticket, TicketKind, UserChange, UserId,
+        UserRole, UserStore,
     },
 };
 
@@ -82,7 +82,7 @@ pub async fn access_users_keep_an_owner(db: &impl Access) {
 pub async fn access_sessions_end(db: &impl Access) {
     let user = db.add_user(new("v@x.example", UserRole::Viewer), false, deed("user")).await.unwrap();
     for n in 0..=SESSIONS_MAX {
-        db.add_session(session(user, n), deed("session")).await.unwrap();
+        db.add_session(session(user, n), None, deed("session")).await.unwrap();
     }
     let (first, last) = (session(user, 0), session(user, SESSIONS_MAX));
     let list = db.list_sessions(user, SPAN, dated(0)).await.unwrap();
@@ -105,6 +105,13 @@ pub async fn access_sessions_end(db: &impl Access) {
             .unwrap()
             .is_none()
     );
+    // Another hash of the same password comes with a session, but not over one that was changed meanwhile.
+    for (old, new, kept) in [("old", "newer", "newer"), ("old", "newest", "newer")] {
+        let renewed = Rehash { old: old.into(), new: new.into() };
+        db.add_session(session(user, SESSIONS_MAX + 1), Some(renewed), deed("session")).await.unwrap();
+        db.end_session(user, format!("s{}", SESSIONS_MAX + 1), deed("end")).await.unwrap();
+        assert_eq!(db.load_user(user).await.unwrap().unwrap().is.password.as_deref(), Some(kept));
+    }
     assert!(!db.end_session(UserId(99), last.id.clone(), deed("-")).await.unwrap());
     assert!(db.end_session(user, last.id, deed("end")).await.unwrap());
     db.set_password(user, "new".into(), deed("password")).await.unwrap();

@@ -74,7 +74,8 @@ pub async fn handle<S: Storage>(
             for cookie in begun.get_all(header::SET_COOKIE) {
                 headers.append(header::SET_COOKIE, cookie.clone());
             }
-            format!("{public_url}/")
+            // The provider has sent the browser here: the cookie of the session comes along only from a page of ours.
+            format!("{public_url}/account/signed-in")
         }
         Err(problem) => {
             tracing::warn!(code = %problem.code, problem.message, "a sign-in by OpenID Connect was refused");
@@ -114,7 +115,7 @@ async fn sign_in<S: Storage>(
     let payload = known.verify(config, &id_token, app.now()).await?;
     let claims = Claims::check(&payload, config, &token::derive(&secret, "nonce"), app.now())?;
     let user = user_of(app, config, stranger, &claims).await.map_err(first)?;
-    let (headers, _) = account::begin(app, user, stranger, "oidc").await.map_err(first)?;
+    let (headers, _) = account::begin(app, user, stranger, "oidc", None).await.map_err(first)?;
     Ok(headers)
 }
 

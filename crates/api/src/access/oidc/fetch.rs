@@ -111,12 +111,15 @@ async fn exchange(
         return talk(stream, request).await;
     }
     let name = ServerName::try_from(bare.to_owned()).map_err(|error| error.to_string())?;
-    let stream = connector()?.connect(name, stream).await.map_err(|error| error.to_string())?;
+    let stream = connector(config)?.connect(name, stream).await.map_err(|error| error.to_string())?;
     talk(stream, request).await
 }
 
-fn connector() -> Result<TlsConnector, String> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+fn connector(config: &Config) -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for authority in &config.authorities {
+        roots.add(authority.clone()).map_err(|error| error.to_string())?;
+    }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?

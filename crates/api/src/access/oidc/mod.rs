@@ -15,6 +15,10 @@ use std::fmt;
 
 use model::Problem;
 use storage::{Storage, users::UserRole};
+use tokio_rustls::rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 
 use super::cookie::{Cookie, SameSite};
 use crate::{operations, section::Section};
@@ -41,6 +45,27 @@ pub struct Config {
     pub domains: Vec<String>,
     /// Whether the provider may be in our own network, and without TLS.
     pub allow_private: bool,
+    /// Whose certificates are believed beside those of the public authorities: our own network's, in DER.
+    pub authorities: Vec<Authority>,
+}
+
+/// The certificate of an authority, in DER.
+pub type Authority = CertificateDer<'static>;
+
+/// Reads certificates of authorities from PEM.
+///
+/// # Errors
+/// `oidc.ca`: there is none, or one that is damaged.
+pub fn authorities(pem: &[u8]) -> Result<Vec<Authority>, Problem> {
+    let cure = "write the authority's certificate as PEM: -----BEGIN CERTIFICATE-----";
+    let refused = |why: String| Problem::new("oidc.ca", why).cure(cure);
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|error| refused(format!("a certificate cannot be read: {error}")))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in &found {
+        roots.add(certificate.clone()).map_err(|error| refused(format!("a certificate is none: {error}")))?;
+    }
+    if found.is_empty() { Err(refused("there is no certificate".to_owned())) } else { Ok(found) }
 }
 
 /// Never shows the secret.

@@ -1,28 +1,34 @@
-//! Pages for who has no password yet: the set-up of the first user, and choosing a password with the link of a mail. They
-//! work without JavaScript: the token stands behind the `#` of a link, which no server and no log gets to see; a line of
-//! script copies it into its field, and without it one pastes it.
+//! Pages of users: the set-up of the first one, choosing a password with the link of a mail, asking for that mail, signing
+//! in, and who is signed in. They work without JavaScript: the token of a link stands behind its `#`, which no server and no
+//! log gets to see; a line of script copies it into its field, and without it one pastes it.
 
+mod choose;
+mod forget;
+mod home;
+mod sign_in;
 mod words;
 
 use axum::{
-    Form, Router,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
-    response::{Html, IntoResponse, Response},
-    routing::get,
+    Router,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Redirect, Response},
+    routing::{get, post},
 };
-use serde::Deserialize;
 use storage::Storage;
 
-use super::{Stranger, passwords, setup};
-use crate::{ApiError, ApiResult, App};
+use crate::{ApiError, App};
 use words::{EN, FR, Words};
 
 /// What the pages load, and nothing else.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; form-action 'self'; \
-                      base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 const STYLE: &str = include_str!("account.css");
 const SCRIPT: &str = include_str!("account.js");
+
+/// Who is signed in.
+const HOME: &str = "/account";
+/// Signing in.
+const SIGN_IN: &str = "/account/sign-in";
 
 /// Their routes.
 pub(super) fn router<S: Storage>() -> Router<App<S>> {
@@ -30,21 +36,16 @@ pub(super) fn router<S: Storage>() -> Router<App<S>> {
         get(move || std::future::ready(([(header::CONTENT_TYPE, kind)], text)))
     };
     Router::new()
-        .route("/account/password", get(ask_password).post(take_password::<S>))
-        .route("/account/setup", get(ask_setup).post(take_setup::<S>))
+        .route("/", get(|| std::future::ready(Redirect::to(HOME))))
+        .route(HOME, get(home::show::<S>))
+        .route(SIGN_IN, get(sign_in::ask::<S>).post(sign_in::take::<S>))
+        .route("/account/sign-out", post(home::sign_out::<S>))
+        .route("/account/signed-in", get(home::arrive))
+        .route("/account/forgotten", get(forget::ask).post(forget::take::<S>))
+        .route("/account/password", get(choose::ask_password).post(choose::take_password::<S>))
+        .route("/account/setup", get(choose::ask_setup).post(choose::take_setup::<S>))
         .route("/account/account.css", file("text/css; charset=utf-8", STYLE))
         .route("/account/account.js", file("text/javascript; charset=utf-8", SCRIPT))
-}
-
-/// What the forms hold.
-#[derive(Default, Deserialize)]
-struct Filled {
-    token: String,
-    password: String,
-    #[serde(default)]
-    email: String,
-    #[serde(default)]
-    name: String,
 }
 
 /// The language that somebody reads best: the first of ours that the browser names.
@@ -65,110 +66,89 @@ fn escaped(text: &str) -> String {
 }
 
 fn page(words: &Words, title: &str, body: &str) -> Response {
+    page_with(words, title, "", body)
+}
+
+fn page_with(words: &Words, title: &str, head: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width\"><title>{title} – Relance</title><link rel=\"stylesheet\" \
+         content=\"width=device-width\">{head}<title>{title} – Relance</title><link rel=\"stylesheet\" \
          href=\"/account/account.css\"><script defer src=\"/account/account.js\"></script></head><body><main>\
          <h1>{title}</h1>{body}</main></body></html>",
         words.language
     );
-    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(html)).into_response()
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        // With none at all, browsers do not say either where a form was sent from, by which ours are known from others'.
+        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    ];
+    (headers, Html(html)).into_response()
 }
 
-/// A form that posts to where it stands, with what was filled in before but for the password.
-fn form(words: &Words, is_setup: bool, filled: &Filled, wrong: Option<&str>) -> Response {
-    let wrong = wrong.map(|text| format!("<p role=\"alert\" id=\"wrong\">{}</p>", escaped(text)));
-    let field = |name: &str, label: &str, kind: &str, value: &str, more: &str| {
+/// A field with its label.
+struct Field<'a> {
+    name: &'static str,
+    label: &'static str,
+    kind: &'static str,
+    value: &'a str,
+    more: &'static str,
+}
+
+/// What is wrong with what was filled in.
+#[derive(Default)]
+struct Wrong<'a> {
+    told: &'a str,
+    /// The field that it is about, where it is about one.
+    field: Option<&'a str>,
+}
+
+impl<'a> Wrong<'a> {
+    fn of(words: &Words, error: &'a ApiError) -> Self {
+        let Some(first) = error.problems.first() else { return Self::default() };
+        let told = words.problem(&first.code).unwrap_or(&first.message);
+        Self { told, field: first.field.as_deref() }
+    }
+
+    fn html(&self) -> String {
+        if self.told.is_empty() {
+            return String::new();
+        }
+        format!("<p role=\"alert\" id=\"wrong\">{}</p>", escaped(self.told))
+    }
+}
+
+impl Field<'_> {
+    /// `hint` is the id of what explains the field.
+    fn html(&self, wrong: &Wrong<'_>, hint: Option<&str>) -> String {
+        let Self { name, label, kind, value, more } = self;
+        let is_wrong = wrong.field == Some(name);
+        let by: Vec<&str> = hint.into_iter().chain(is_wrong.then_some("wrong")).collect();
+        let by =
+            if by.is_empty() { String::new() } else { format!(" aria-describedby=\"{}\"", by.join(" ")) };
+        let invalid = if is_wrong { " aria-invalid=\"true\"" } else { "" };
         format!(
-            "<label for=\"{name}\">{label}</label><input id=\"{name}\" name=\"{name}\" type=\"{kind}\" value=\"{}\" {more}>",
+            "<label for=\"{name}\">{label}</label><input id=\"{name}\" name=\"{name}\" type=\"{kind}\" \
+             value=\"{}\"{by}{invalid} {more}>",
             escaped(value)
         )
-    };
-    let who = if is_setup {
-        field("email", words.email, "email", &filled.email, "required autocomplete=\"username\"")
-            + &field("name", words.name, "text", &filled.name, "maxlength=\"200\" autocomplete=\"name\"")
-    } else {
-        String::new()
-    };
-    let described = if wrong.is_some() { "rules wrong" } else { "rules" };
-    let password = format!("required autocomplete=\"new-password\" aria-describedby=\"{described}\"");
-    let body = format!(
-        "{}<form method=\"post\">{}{who}{}<p id=\"rules\">{}</p><button>{}</button></form>",
-        wrong.unwrap_or_default(),
-        field(
-            "token",
-            words.token,
-            "text",
-            &filled.token,
-            "required autocomplete=\"off\" spellcheck=\"false\""
-        ),
-        field("password", words.password, "password", "", &password),
-        words.rules,
-        words.button,
-    );
-    page(words, if is_setup { words.setup } else { words.choose }, &body)
+    }
 }
 
-/// The form once more, with what was wrong.
-fn refused(words: &Words, is_setup: bool, filled: &Filled, error: &ApiError) -> Response {
-    let first = error.problems.first();
-    let told = first.map(|problem| words.problem(&problem.code).unwrap_or(&problem.message));
-    let mut response = form(words, is_setup, filled, told);
-    *response.status_mut() = error.status;
+/// A form once more, under what the refusal says of itself.
+fn refused(mut form: Response, error: &ApiError) -> Response {
+    *form.status_mut() = error.status;
     if let Some(seconds) = error.retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        form.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
-    response
+    form
 }
 
-async fn ask_password(headers: HeaderMap) -> Response {
-    form(words(&headers), false, &Filled::default(), None)
+/// A page for what went wrong where there is no form to show again.
+fn failed(words: &Words, error: &ApiError) -> Response {
+    refused(page(words, words.wrong, &Wrong::of(words, error).html()), error)
 }
 
-async fn take_password<S: Storage>(
-    State(app): State<App<S>>,
-    stranger: ApiResult<Stranger>,
-    headers: HeaderMap,
-    Form(filled): Form<Filled>,
-) -> Response {
-    let words = words(&headers);
-    let taken = match stranger {
-        Ok(stranger) => passwords::choose(&app, &stranger, filled.token.trim(), &filled.password).await,
-        Err(error) => Err(error),
-    };
-    match taken {
-        Ok(()) => page(words, words.choose, &format!("<p role=\"status\">{}</p>", words.chosen)),
-        Err(error) => refused(words, false, &filled, &error),
-    }
-}
-
-async fn ask_setup(headers: HeaderMap) -> Response {
-    form(words(&headers), true, &Filled::default(), None)
-}
-
-async fn take_setup<S: Storage>(
-    State(app): State<App<S>>,
-    stranger: ApiResult<Stranger>,
-    headers: HeaderMap,
-    Form(filled): Form<Filled>,
-) -> Response {
-    let words = words(&headers);
-    let asked = setup::Setup {
-        token: filled.token.trim().to_owned(),
-        email: filled.email.clone(),
-        password: filled.password.clone(),
-        name: filled.name.clone(),
-        locale: Some(words.language.to_owned()),
-    };
-    let made = match stranger {
-        Ok(stranger) => setup::make(&app, &stranger, asked).await,
-        Err(error) => Err(error),
-    };
-    match made {
-        Ok((cookies, _)) => {
-            let done = page(words, words.setup, &format!("<p role=\"status\">{}</p>", words.set_up));
-            (StatusCode::CREATED, cookies, done).into_response()
-        }
-        Err(error) => refused(words, true, &filled, &error),
-    }
+/// After something was posted: to another page, by GET.
+fn go(target: &'static str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, HeaderValue::from_static(target))]).into_response()
 }

@@ -47,5 +47,5 @@ pub async fn handle<S: Storage>(
     reauth(&app, &user, &asked.current, stranger.client).await?;
     let hash = app.access.hasher.hash(&*app.chance, &asked.password).await?;
     app.store.set_password(user.id, hash, signed_in.deed(&app, "user.password")).await?;
-    Ok(bodies::begun(account::begin(&app, user, &stranger, "password change").await?))
+    Ok(bodies::begun(account::begin(&app, user, &stranger, "password change", None).await?))
 }

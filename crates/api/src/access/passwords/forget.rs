@@ -35,7 +35,16 @@ pub async fn handle<S: Storage>(
     stranger: Stranger,
     Body(asked): Body<Forget>,
 ) -> ApiResult<StatusCode> {
-    let email = asked.email.trim().to_lowercase();
+    forget(app, stranger, &asked.email)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Has a mail decided for whoever has this address, if anybody has.
+///
+/// # Errors
+/// `access.rate`.
+pub(crate) fn forget<S: Storage>(app: App<S>, stranger: Stranger, email: &str) -> ApiResult<()> {
+    let email = email.trim().to_lowercase();
     app.access.rates.take(("forget", &email), FORGET_RATE, app.now())?;
     // Whether the address is known would show in the time that this takes: nobody waits for it.
     tokio::spawn(async move {
@@ -43,7 +52,7 @@ pub async fn handle<S: Storage>(
             tracing::error!(problems = ?error.problems, "a password mail was not decided");
         }
     });
-    Ok(StatusCode::ACCEPTED)
+    Ok(())
 }
 
 async fn ask<S: Storage>(app: &App<S>, email: String, stranger: &Stranger) -> ApiResult<()> {

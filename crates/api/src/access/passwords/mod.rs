@@ -5,6 +5,7 @@ mod choose;
 mod forget;
 
 pub(crate) use choose::choose;
+pub(crate) use forget::forget;
 
 use storage::Storage;
 

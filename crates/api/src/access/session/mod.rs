@@ -7,6 +7,8 @@ mod sign_in;
 mod sign_out;
 mod who;
 
+pub(crate) use sign_in::{SignIn, sign_in};
+
 use storage::Storage;
 
 use crate::{each_time, section::Section};

@@ -7,13 +7,16 @@ use axum::{
 };
 use model::Problem;
 use serde::Deserialize;
-use storage::{Storage, users::User};
+use storage::{
+    Storage,
+    users::{Rehash, User},
+};
 use utoipa::ToSchema;
 
 use crate::{
     ApiError, ApiResult, App,
     access::{
-        account,
+        account::{self, Account},
         bodies::{self, WhoBody},
         password,
         stranger::Stranger,
@@ -29,12 +32,12 @@ use crate::{
 #[schema(example = json!({"email": "ann@shop.example", "password": "correct horse battery staple"}))]
 pub struct SignIn {
     /// The address.
-    email: String,
+    pub(crate) email: String,
     /// The password.
-    password: String,
+    pub(crate) password: String,
     /// A one-time code or a recovery code, where the user has these; asked for by `access.code_needed`.
     #[serde(default)]
-    code: Option<String>,
+    pub(crate) code: Option<String>,
 }
 
 /// Answers with a cookie that holds the session, and with what the pages need to know.
@@ -50,9 +53,21 @@ pub async fn handle<S: Storage>(
     stranger: Stranger,
     Body(asked): Body<SignIn>,
 ) -> ApiResult<(HeaderMap, Json<WhoBody>)> {
+    Ok(bodies::begun(sign_in(&app, &stranger, asked).await?))
+}
+
+/// Begins a session of who knows the password, and the code where there is one.
+///
+/// # Errors
+/// `access.sign_in`, `access.code_needed`, `access.code`, `access.wait`, `access.busy`; what the database says.
+pub(crate) async fn sign_in<S: Storage>(
+    app: &App<S>,
+    stranger: &Stranger,
+    asked: SignIn,
+) -> ApiResult<(HeaderMap, Account)> {
     let email = asked.email.trim().to_lowercase();
     app.access.guard.begin(&email, stranger.client, app.now())?;
-    let user = check_password(&app, &email, &asked.password).await?;
+    let user = check_password(app, &email, &asked.password).await?;
     if user.totp.is_some() {
         let Some(code) = asked.code.filter(|code| !code.trim().is_empty()) else {
             app.access.guard.take_back(&email, stranger.client);
@@ -61,7 +76,7 @@ pub async fn handle<S: Storage>(
                 .cure("send the code of your authenticator, or a recovery code");
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, problem));
         };
-        if !second_factor(&app, &user, &code).await? {
+        if !second_factor(app, &user, &code).await? {
             let problem = Problem::new("access.code", "the code is wrong, or was used already")
                 .field("code")
                 .cure("wait for the next code, or take a recovery code");
@@ -69,7 +84,16 @@ pub async fn handle<S: Storage>(
         }
     }
     app.access.guard.succeed(&email, stranger.client);
-    Ok(bodies::begun(account::begin(&app, user, &stranger, "password").await?))
+    let renewed = renew(app, &user, &asked.password).await;
+    account::begin(app, user, stranger, "password", renewed).await
+}
+
+/// Another hash of the password when the one that is kept was made with what guessing was to cost in earlier years: only
+/// at a sign-in the password is here. When the machine is busy, the next sign-in will do.
+async fn renew<S: Storage>(app: &App<S>, user: &User, password: &str) -> Option<Rehash> {
+    let old = user.is.password.clone().filter(|kept| password::is_outdated(kept))?;
+    let new = app.access.hasher.hash(&*app.chance, password).await.ok()?;
+    Some(Rehash { old, new })
 }
 
 /// The user with this address and password. What is wrong shows neither in the answer nor in the time that it takes.

@@ -93,7 +93,7 @@ pub(crate) async fn make<S: Storage>(
     let deed = stranger.deed(app, who.clone(), "user.setup", &who, json!({}));
     let id = app.store.set_up(owner, ticket, deed).await?.ok_or_else(done)?;
     let user = app.store.load_user(id).await?.ok_or_else(done)?;
-    account::begin(app, user, stranger, "setup").await
+    account::begin(app, user, stranger, "setup", None).await
 }
 
 fn done() -> ApiError {

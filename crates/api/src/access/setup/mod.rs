@@ -48,6 +48,6 @@ pub fn link(public_url: &str, token: &str) -> String {
 }
 
 /// Whether there is no user yet.
-async fn is_needed<S: Storage>(app: &App<S>) -> Result<bool> {
+pub(crate) async fn is_needed<S: Storage>(app: &App<S>) -> Result<bool> {
     Ok(app.store.count_users().await? == 0)
 }

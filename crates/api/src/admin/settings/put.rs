@@ -47,22 +47,26 @@ pub(crate) async fn handle<S: Storage>(
     Body(asked): Body<PutBody>,
 ) -> ApiResult<Tagged<SettingBody>> {
     let setting = known::find(&name).map_err(|problem| ApiError::new(StatusCode::NOT_FOUND, problem))?;
-    let before = app.store.load_setting(setting.name.to_owned()).await?;
-    match &before {
-        None => precondition
-            .check(None)
-            .or_else(|error| precondition.check(Some(&Tag::of(&Value::Null))).map_err(|_| error))?,
-        Some(value) => precondition.require(Some(&Tag::of(value)))?,
-    }
     // A tree has no lines.
     let placeless = |problem: Problem| Problem { place: None, ..problem };
     let value = setting
         .read(&asked.value.to_string())
         .map_err(|problems| problems.into_iter().map(placeless).collect::<Vec<_>>())?;
-    app.store.save_setting(setting.name.to_owned(), value.clone()).await?;
+    loop {
+        let before = app.store.load_setting(setting.name.to_owned()).await?;
+        match &before {
+            None => precondition
+                .check(None)
+                .or_else(|error| precondition.check(Some(&Tag::of(&Value::Null))).map_err(|_| error))?,
+            Some(value) => precondition.require(Some(&Tag::of(value)))?,
+        }
+        // What it holds may be a secret: the log says that it was changed.
+        let deed = audit::deed(&app, &owner, "setting.put", format!("setting:{name}"), json!({}));
+        if app.store.replace_setting(setting.name.to_owned(), before, value.clone(), deed).await? {
+            break;
+        }
+    }
     book::touch_rules(&app.store).await?;
-    // What it holds may be a secret: the log says that it was changed.
-    audit::note(&app, &owner, "setting.put", format!("setting:{name}"), json!({})).await?;
     app.engine_bell.notify_one();
     let body = SettingBody { name: setting.name.to_owned(), about: setting.about.to_owned(), value };
     Ok(Tagged(Tag::of(&body.value), body))

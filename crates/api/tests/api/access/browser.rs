@@ -64,7 +64,12 @@ impl<'a> Browser<'a> {
                 request.header(header::CONTENT_TYPE, "application/json").body(Body::from(json.to_string()))
             }
         };
-        let answer = self.server.send(request.unwrap()).await;
+        self.take(request.unwrap()).await
+    }
+
+    /// Sends, and keeps the cookie that comes.
+    pub async fn take(&mut self, request: Request<Body>) -> Answer {
+        let answer = self.server.send(request).await;
         if let Some(set) = answer.head.headers.get(header::SET_COOKIE) {
             let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
             self.cookie = Some(pair).filter(|pair| !pair.ends_with('='));

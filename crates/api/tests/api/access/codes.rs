@@ -12,7 +12,7 @@ use crate::support::{Answer, Server};
 
 const ANN: &str = "ann@shop.example";
 
-fn code(server: &Server, secret: &[u8], steps: i64) -> String {
+pub fn code(server: &Server, secret: &[u8], steps: i64) -> String {
     totp::code(secret, totp::step(server.app.now()) + steps)
 }
 
@@ -22,7 +22,7 @@ async fn sign_in(server: &Server, code: &str) -> Answer {
 }
 
 /// Ann with codes: her secret and recovery codes.
-async fn enrol(server: &Server, ann: UserId) -> (Vec<u8>, Vec<String>) {
+pub async fn enrol(server: &Server, ann: UserId) -> (Vec<u8>, Vec<String>) {
     let mut browser = Browser::of(server, ANN).await;
     let wrong = browser.post("/api/v1/totp", json!({"password": "a wrong password"})).await;
     assert_eq!((wrong.status(), wrong.code().as_str()), (StatusCode::FORBIDDEN, "access.password"));

@@ -9,4 +9,5 @@ mod pages;
 mod passwords;
 mod session;
 mod setup;
+mod sign_in_page;
 mod users;

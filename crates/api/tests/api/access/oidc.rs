@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use api::access::oidc::Config;
+use api::access::oidc::{Config, authorities};
 use axum::{
     Form, Json, Router,
     http::{HeaderMap, StatusCode, header},
@@ -26,6 +26,14 @@ use storage::{
     users::{UserChange, UserRole, UserStore},
 };
 use testkit::block_on;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
 
 use super::browser::{Browser, PASSWORD, deed, user};
 use crate::support::{Answer, Server};
@@ -125,6 +133,7 @@ impl Provider {
             auto_create: None,
             domains: Vec::new(),
             allow_private: true,
+            authorities: Vec::new(),
         }
     }
 
@@ -214,7 +223,7 @@ async fn sign_in(provider: &Provider, server: &Server) -> String {
     let mut browser = Browser::new(server);
     let state = begin(provider, &mut browser).await;
     let (target, _) = back(&mut browser, &format!("code=the-code&state={state}")).await;
-    if target == "https://mail.shop.example/" {
+    if target == "https://mail.shop.example/account/signed-in" {
         return "in".into();
     }
     let problem = target.strip_prefix("https://mail.shop.example/account/sign-in?problem=").unwrap();
@@ -234,7 +243,7 @@ fn a_user_comes_in_by_a_verified_address_and_later_by_the_subject() {
         let mut browser = Browser::new(&server);
         let state = begin(&provider, &mut browser).await;
         let (target, answer) = back(&mut browser, &format!("code=the-code&state={state}")).await;
-        assert_eq!(target, "https://mail.shop.example/");
+        assert_eq!(target, "https://mail.shop.example/account/signed-in");
         // Both cookies: one goes, one comes.
         let cookies: Vec<&str> = answer
             .head
@@ -336,7 +345,7 @@ fn an_answer_belongs_to_the_browser_that_asked() {
         browser.cookie = cookie;
         assert_eq!(
             back(&mut browser, &format!("code=the-code&state={state}")).await.0,
-            "https://mail.shop.example/"
+            "https://mail.shop.example/account/signed-in"
         );
     });
 }
@@ -411,5 +420,68 @@ fn our_own_network_is_not_asked_unless_allowed() {
         let server = Server::new();
         assert_eq!(server.get("", "/api/v1/oidc").await.json(), json!({"offered": false}));
         assert_eq!(server.get("", "/api/v1/oidc/start").await.status(), StatusCode::NOT_FOUND);
+    });
+}
+
+/// A provider behind TLS, whose certificate an authority of our own network has signed: says of itself what is needed.
+async fn behind_tls() -> String {
+    let chain = vec![CertificateDer::from_pem_slice(include_bytes!("../../data/oidc-tls.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../data/oidc-tls.key")).unwrap();
+    let ring = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let told = json!({"issuer": issuer, "authorization_endpoint": format!("{issuer}/go"),
+                      "token_endpoint": format!("{issuer}/token"), "jwks_uri": format!("{issuer}/keys"), "keys": []});
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = vec![0; 4096];
+            drop(stream.read(&mut request).await);
+            let body = told.to_string();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            drop(stream.write_all(answer.as_bytes()).await);
+            drop(stream.shutdown().await);
+        }
+    });
+    issuer
+}
+
+#[test]
+fn an_authority_of_our_own_network_is_believed_where_that_is_said() {
+    block_on(async {
+        let issuer = behind_tls().await;
+        let start = async |authorities| {
+            let config = Config {
+                issuer: issuer.clone(),
+                client_id: "relance".into(),
+                client_secret: None,
+                auto_create: None,
+                domains: Vec::new(),
+                allow_private: true,
+                authorities,
+            };
+            let mut whole = api::Config::default();
+            whole.access.oidc = Some(config);
+            Server::with(whole).get("", "/api/v1/oidc/start").await
+        };
+        assert_eq!(
+            start(Vec::new()).await.code(),
+            "oidc.provider",
+            "the public authorities know nothing of it"
+        );
+        let other = authorities(include_bytes!("../../data/ca.pem")).unwrap();
+        assert_eq!(start(other).await.code(), "oidc.provider");
+        let ours = authorities(include_bytes!("../../data/oidc-ca.pem")).unwrap();
+        assert!(location(&start(ours).await).starts_with(&format!("{issuer}/go?")));
+        for bad in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            assert_eq!(authorities(bad.as_bytes()).unwrap_err().code, "oidc.ca", "{bad}");
+        }
     });
 }

@@ -11,14 +11,15 @@ use super::{
 };
 use crate::support::Answer;
 
-async fn fill(browser: &mut Browser<'_>, path: &str, language: &str, fields: &str) -> Answer {
+pub async fn fill(browser: &mut Browser<'_>, path: &str, language: &str, fields: &str) -> Answer {
     let request = browser
         .request(Method::POST, path)
         .header("sec-fetch-site", "same-origin")
         .header(header::ACCEPT_LANGUAGE, language)
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(axum::body::Body::from(fields.to_owned()));
-    browser.server.send(request.unwrap()).await
+        .body(axum::body::Body::from(fields.to_owned()))
+        .unwrap();
+    browser.take(request).await
 }
 
 #[test]

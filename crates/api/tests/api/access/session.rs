@@ -2,6 +2,7 @@
 
 use api::access::guard;
 use axum::http::{Method, StatusCode, header};
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use model::Timestamp;
 use serde_json::json;
 use storage::{
@@ -46,6 +47,41 @@ fn a_session_is_a_cookie_that_scripts_and_other_sites_do_not_get() {
         let who = server.get(&key, "/api/v1/session").await.json();
         assert_eq!((&who["role"], &who["csrf_token"]), (&json!("viewer"), &json!(null)));
         assert_eq!(server.get("", "/api/v1/session").await.code(), "access.unauthorized");
+    });
+}
+
+#[test]
+fn a_hash_of_earlier_years_is_renewed_by_who_signs_in() {
+    block_on(async {
+        let server = Server::new();
+        let ann = user(&server, ANN, UserRole::Editor).await;
+        // As OWASP's smallest choice of memory has it: 7 MiB, 5 passes.
+        let (mut hash, salt) = ([0; 32], [7; 16]);
+        let params = argon2::Params::new(7_168, 5, 1, Some(32)).unwrap();
+        argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
+            .hash_password_into(PASSWORD.as_bytes(), &salt, &mut hash)
+            .unwrap();
+        let old = format!(
+            "$argon2id$v=19$m=7168,t=5,p=1${}${}",
+            STANDARD_NO_PAD.encode(salt),
+            STANDARD_NO_PAD.encode(hash)
+        );
+        server.store.db.set_password(ann, old.clone(), deed(&server)).await.unwrap();
+        let kept = async || server.store.db.load_user(ann).await.unwrap().unwrap().is.password.unwrap();
+        let wrong = Browser::new(&server).sign_in(ANN, "a wrong password").await;
+        assert_eq!((wrong.code().as_str(), kept().await), ("access.sign_in", old));
+        Browser::of(&server, ANN).await;
+        let new = kept().await;
+        assert!(new.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{new}");
+        // The password is the same, and what is of today stays.
+        let mut browser = Browser::of(&server, ANN).await;
+        assert_eq!(kept().await, new);
+        let sessions = browser.get("/api/v1/sessions").await.json();
+        assert_eq!(
+            sessions["items"].as_array().map_or(0, Vec::len),
+            2,
+            "no session has ended by it: {sessions}"
+        );
     });
 }
 

@@ -3,8 +3,8 @@
 use axum::http::{Method, StatusCode};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use delivery::{Keys, LinkKind, Links, Target, links::Link};
-use model::{ConsentState::*, ContactId};
-use storage::settings::SettingsStore;
+use model::{ConsentState::*, ContactId, MessageId};
+use storage::{people::PeopleStore, settings::SettingsStore};
 use testkit::block_on;
 
 use super::{Shop, check_page, is_page};
@@ -225,5 +225,70 @@ fn large_bodies_and_other_methods_are_refused() {
             let answer = shop.request(method, &path, &[], "").await;
             assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
         }
+    });
+}
+
+#[test]
+fn old_links_of_somebody_who_was_erased_reveal_nothing() {
+    block_on(async {
+        let shop = Shop::new().await;
+        let kinds = [LinkKind::Unsubscribe, LinkKind::Preferences, LinkKind::View, LinkKind::Forward];
+        let paths = kinds.map(|kind| shop.path(kind));
+        let (open, click) = (shop.path(LinkKind::Open), shop.click("https://shop.example/a"));
+        let pixel = shop.get(&open).await;
+        let never = kinds.map(|kind| {
+            let link = shop.link(kind, "newsletter");
+            shop.path_of(&Link { contact: ContactId(77), message: MessageId([9; 16]), ..link })
+        });
+        assert!(shop.server.store.erase_contact(shop.ann, shop.server.app.now()).await.unwrap());
+        // Each answers politely, and as it does for somebody who never was.
+        let told = |answer: &crate::support::Answer| (answer.status(), answer.text());
+        for ((path, other), kind) in paths.iter().zip(&never).zip(kinds) {
+            let (got, posted) = (shop.get(path).await, shop.form(path, "List-Unsubscribe=One-Click").await);
+            let status = match kind {
+                LinkKind::Unsubscribe | LinkKind::Preferences => StatusCode::OK,
+                _ => StatusCode::GONE,
+            };
+            assert_eq!(got.status(), status, "{kind:?}");
+            check_page(&got);
+            assert_eq!(told(&got), told(&shop.get(other).await), "{kind:?}");
+            // A message as a page takes no form.
+            if kind != LinkKind::View {
+                let other = shop.form(other, "List-Unsubscribe=One-Click").await;
+                assert_eq!(told(&posted), told(&other), "{kind:?}");
+            }
+            for secret in ["ann", "Ann", "example.test", "Hello"] {
+                assert!(
+                    !got.text().contains(secret) && !posted.text().contains(secret),
+                    "{kind:?}: {secret}"
+                );
+            }
+        }
+        let (after, gone) = (shop.get(&open).await, shop.get(&click).await);
+        assert_eq!((after.status(), after.bytes), (pixel.status(), pixel.bytes));
+        assert_eq!(gone.status(), StatusCode::FOUND);
+        assert_eq!(gone.head.headers["location"], "https://shop.example/a", "who clicks still arrives");
+        api::links::settle_clicks(&shop.server.app).await.unwrap();
+        assert_eq!(shop.events(shop.ann).await, [], "nothing is written down about her any more");
+        assert_eq!(shop.find("ann@example.test").await, None);
+    });
+}
+
+#[test]
+fn the_form_tells_nobody_who_is_known() {
+    block_on(async {
+        let shop = Shop::new().await;
+        let bea = shop.contact("bea@example.test", "en").await;
+        assert!(shop.server.store.erase_contact(bea, shop.server.app.now()).await.unwrap());
+        let key = shop.server.key(storage::access::KeyScope::Track).await;
+        let mut answers = Vec::new();
+        // Known and subscribed to something else, erased, never heard of; and each of them once more.
+        for email in ["ann@example.test", "bea@example.test", "new@example.test"].repeat(2) {
+            let body = serde_json::json!({"email": email, "purposes": ["tips"], "locale": "en"});
+            let answer = shop.server.post(&key, "/api/v1/subscribe", body).await;
+            answers.push((answer.status(), answer.text()));
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "{answers:?}");
     });
 }

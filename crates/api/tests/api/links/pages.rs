@@ -231,6 +231,26 @@ fn the_style_sheet_and_the_name_are_the_shops() {
             (bad.status(), bad.code().as_str()),
             (StatusCode::UNPROCESSABLE_ENTITY, "branding.accent")
         );
+        let read = shop.server.get(&owner, "/api/v1/branding").await;
+        let tag = read.head.headers["etag"].to_str().unwrap().to_owned();
+        let with = async |header: &str, tag: &str| {
+            let body = Some(json!({"name": "Lanternwick", "accent": "#1f6f5c"}));
+            shop.server.ask_with(Method::PUT, &owner, "/api/v1/branding", body, &[(header, tag)]).await
+        };
+        let stale = with("if-match", "\"something-else\"").await;
+        assert_eq!((stale.status().as_u16(), stale.code().as_str()), (412, "precondition.failed"));
+        let fresh = with("if-match", &tag).await;
+        assert_eq!(fresh.status(), StatusCode::OK, "{}", fresh.text());
+        assert_eq!(with("if-match", &tag).await.status().as_u16(), 412, "it was changed since");
+        let tag = fresh.head.headers["etag"].to_str().unwrap().to_owned();
+        let same = [("if-none-match", tag.as_str())];
+        let known = shop.server.ask_with(Method::GET, &owner, "/api/v1/branding", None, &same).await;
+        assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+        let back = Some(json!({"name": "<b>X</b>"}));
+        assert_eq!(
+            shop.server.ask(Method::PUT, &owner, "/api/v1/branding", back).await.status().as_u16(),
+            200
+        );
         let reader = shop.server.key(KeyScope::Read).await;
         let refused = shop.server.ask(Method::PUT, &reader, "/api/v1/branding", Some(json!({}))).await;
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);

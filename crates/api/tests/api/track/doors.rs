@@ -152,3 +152,36 @@ fn the_snippet_is_small_and_is_not_sent_twice() {
         }
     });
 }
+
+#[test]
+fn segments_library_for_browsers_is_told_to_send_here_and_to_load_nothing() {
+    block_on(async {
+        let (server, key) = ready().await;
+        let path = format!("/v1/projects/{key}/settings");
+        let request = Request::builder().uri(&path).header("origin", "https://shop.example");
+        let answer = server.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text());
+        assert_eq!(answer.head.headers["access-control-allow-origin"], "*");
+        let settings = answer.json();
+        let here = json!({"apiKey": key, "apiHost": "mail.shop.example/v1", "protocol": "https"});
+        assert_eq!(settings["integrations"], json!({"Segment.io": here}), "no destination of anybody else");
+        assert_eq!(
+            (&settings["metrics"], &settings["remotePlugins"]),
+            (&json!({"sampleRate": 0}), &json!([]))
+        );
+        for bad in ["nonsense", "a/../b"] {
+            let answer = server.get("", &format!("/v1/projects/{bad}/settings")).await;
+            assert!(matches!(answer.status().as_u16(), 401 | 404), "{bad}: {}", answer.status());
+        }
+    });
+}
+
+#[test]
+fn webhooks_are_woken_by_what_comes_in() {
+    block_on(async {
+        let (server, key) = ready().await;
+        let woken = server.app.inbound.hook_bell.notified();
+        taken(&server, &key, json!([{ "type": "track", "userId": "u1", "event": "A" }])).await;
+        tokio::time::timeout(std::time::Duration::from_secs(60), woken).await.expect("the bell rings");
+    });
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::{Config, track::config};
 use axum::{body::Body, http::StatusCode};
 use serde_json::json;
-use storage::access::KeyScope;
+use storage::{access::KeyScope, settings::SettingsStore};
 use testkit::block_on;
 
 use super::*;
@@ -191,5 +191,42 @@ fn a_key_that_sends_too_fast_is_to_come_again() {
         let answer = track(&server, &key, messages).await;
         assert_eq!((answer.status(), answer.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "track.rate"));
         assert_eq!(answer.head.headers["retry-after"], "3");
+    });
+}
+
+#[test]
+fn a_contact_collects_so_many_unknown_fields_and_not_one_more() {
+    block_on(async {
+        let (server, key) = ready().await;
+        let most = connect::segment_http::Rules::UNKNOWN_TRAITS_MAX;
+        let identify = async |traits: Value| {
+            server.post(&key, "/v1/identify", json!({ "userId": "u1", "traits": traits })).await
+        };
+        let traits: serde_json::Map<String, Value> =
+            (0..most).map(|n| (format!("trait_{n:03}"), json!(n))).collect();
+        assert_eq!(identify(traits.into()).await.status(), StatusCode::OK);
+        let refused = identify(json!({ "firstName": "Ann", "one_more": 1 })).await.json();
+        let error = &refused["errors"][0];
+        assert_eq!(
+            (&error["code"], &error["field"]),
+            (&json!("contact.too_many_fields"), &json!("traits.one_more"))
+        );
+        assert!(contact(&server, "u1").await.first_name.is_none(), "taken wholly or refused wholly");
+        // What is there may change, or make room.
+        assert_eq!(
+            identify(json!({ "trait_000": "other", "firstName": "Ann" })).await.status(),
+            StatusCode::OK
+        );
+        let makes_room = json!({ "trait_001": null, "one_more": 1 });
+        assert_eq!(identify(makes_room).await.status(), StatusCode::OK);
+        let known = contact(&server, "u1").await;
+        assert_eq!((known.fields.len() as u32, known.first_name.as_deref()), (most, Some("Ann")));
+        // Another limit, and a contact that is new.
+        server.store.save_setting("tracking".into(), json!({ "unknown_traits_max": 1 })).await.unwrap();
+        server.clock.forward(Timestamp::MINUTE);
+        let two = json!({ "userId": "u2", "traits": { "a": 1, "b": 2 } });
+        let refused = server.post(&key, "/v1/identify", two).await.json();
+        assert_eq!(refused["errors"][0]["code"], "contact.too_many_fields");
+        assert_eq!(who(&server, IdentifierKind::ExternalId, "u2").await, None);
     });
 }

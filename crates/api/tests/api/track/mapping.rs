@@ -6,8 +6,10 @@ use model::{Amount, ConsentState, Timestamp, Value as Field, event::kind};
 use serde_json::json;
 use storage::{
     catalogue::CatalogueStore,
+    consents::{ConsentStep, ConsentStore},
     live::LiveStore,
     orders::CartChoice,
+    outbox::{MessageFilter, OutboxStore},
     settings::{DefinitionKind, NewDefinition, SettingsStore},
 };
 use testkit::{at, block_on};
@@ -425,5 +427,75 @@ fn consent_is_kept_with_its_proof() {
         let bad =
             json!({ "userId": "u", "traits": { "push_subscription": { "endpoint": "http://10.0.0.1/" } } });
         assert_eq!(server.post(&key, "/v1/identify", bad).await.json()["errors"][0]["code"], "push.invalid");
+    });
+}
+
+#[test]
+fn a_yes_that_is_to_be_confirmed_is_asked_for_by_mail() {
+    block_on(async {
+        let (server, key) = ready().await;
+        let purposes = json!({"newsletter": {"name": {"fr": "Lettre", "en": "Newsletter"}}, "tips": {"double_opt_in": false}});
+        server.store.save_setting(policy::PURPOSES_SETTING.into(), purposes).await.unwrap();
+        let said = |kind: &str, id: &str| {
+            json!([{ "type": "track", "anonymousId": "b", "event": kind, "messageId": id, "context": { "locale": "fr-FR" },
+                     "properties": { "email": "ann@shop.example", "purpose": "newsletter", "source": "footer" } }])
+        };
+        let state = async |purpose: &str| {
+            let ann = who(&server, IdentifierKind::Email, "ann@shop.example").await.unwrap();
+            server.store.load_contacts(vec![ann]).await.unwrap().remove(0).consent(purpose)
+        };
+        let mails = async || server.store.list_messages(MessageFilter::default(), 0, 100).await.unwrap();
+        let steps = async || {
+            let ann = who(&server, IdentifierKind::Email, "ann@shop.example").await.unwrap();
+            let log = server.store.load_consent_log(ann).await.unwrap();
+            log.into_iter().map(|entry| (entry.step, entry.source)).collect::<Vec<_>>()
+        };
+        let woken = server.app.delivery_bell.notified();
+        taken(&server, &key, said("Subscribed", "m1")).await;
+        tokio::time::timeout(std::time::Duration::from_secs(60), woken).await.expect("delivery is woken");
+        assert_eq!(
+            state("newsletter").await,
+            ConsentState::NotSubscribed,
+            "nothing counts before it is confirmed"
+        );
+        assert_eq!(steps().await, [(ConsentStep::Asked, "footer".to_owned())]);
+        taken(&server, &key, said("Subscribed", "m2")).await;
+        let asked = mails().await;
+        assert_eq!(asked.len(), 1, "asked a moment ago");
+        let mail = &asked[0].message;
+        assert_eq!((mail.send.template.as_str(), mail.send.transactional), ("double-opt-in", true));
+        assert_eq!(mail.locale.as_deref(), Some("fr"));
+        let variables: Value = serde_json::from_str(&mail.variables).unwrap();
+        assert_eq!(
+            (&variables["purposes"], &variables["shop"]),
+            (&json!("Lettre"), &json!("mail.shop.example"))
+        );
+        // Traits that give consent are no other way in; what needs no confirmation counts at once.
+        let traits = json!({ "email": "ann@shop.example", "consent": { "newsletter": true, "tips": true, "sms": true } });
+        taken(&server, &key, json!([{ "type": "identify", "anonymousId": "b", "traits": traits }])).await;
+        assert_eq!(state("newsletter").await, ConsentState::NotSubscribed);
+        assert_eq!(
+            (state("tips").await, state("sms").await),
+            (ConsentState::Subscribed, ConsentState::Subscribed)
+        );
+        let path =
+            variables["confirm_url"].as_str().unwrap().strip_prefix("https://mail.shop.example").unwrap();
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let answer = raw(&server, path, &[form], "action=confirm").await;
+        assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text());
+        assert_eq!(state("newsletter").await, ConsentState::Subscribed);
+        assert!(steps().await.contains(&(ConsentStep::Subscribed, "double_opt_in".to_owned())));
+        // Who is subscribed is not asked; a no counts at once.
+        server.clock.forward(Timestamp::DAY);
+        taken(&server, &key, said("Subscribed", "m3")).await;
+        assert_eq!(mails().await.len(), 1);
+        taken(&server, &key, said("Unsubscribed", "m4")).await;
+        assert_eq!(state("newsletter").await, ConsentState::Unsubscribed);
+        // Nobody can be asked who has no address.
+        let nobody = json!([
+            { "type": "track", "anonymousId": "c", "event": "Subscribed", "properties": { "purpose": "newsletter" } },
+        ]);
+        let answer = track(&server, &key, json!({ "batch": nobody })).await;
+        assert_eq!(answer.json()["errors"][0]["code"], "consent.no_address", "{}", answer.text());
     });
 }

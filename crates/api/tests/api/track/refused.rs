@@ -125,3 +125,37 @@ fn one_message_that_the_base_refuses_does_not_take_the_others_with_it() {
         assert_eq!(checkpoint, None);
     });
 }
+
+#[test]
+fn who_sends_what_can_be_neither_taken_nor_kept_is_told_to_send_it_again() {
+    block_on(async {
+        let broken = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let breaks = std::sync::Arc::clone(&broken);
+        storage::fault::hook(Some(std::sync::Arc::new(move |point| {
+            if point == "refused.before_commit" && breaks.load(std::sync::atomic::Ordering::Relaxed) {
+                std::panic::resume_unwind(Box::new("broken"));
+            }
+        })));
+        let (server, key) = ready().await;
+        let messages = json!([
+            { "type": "track", "userId": "u1", "event": "Good", "messageId": "m1" },
+            { "type": "track", "event": "Nobody's", "messageId": "m2" },
+        ]);
+        broken.store(true, std::sync::atomic::Ordering::Relaxed);
+        let answer = track(&server, &key, json!({ "batch": messages })).await;
+        assert_eq!((answer.status().as_u16(), answer.code().as_str()), (503, "track.not_kept"));
+        assert_eq!(answer.head.headers["retry-after"], "1");
+        let good = json!([{ "type": "track", "userId": "u2", "event": "Good" }]);
+        taken(&server, &key, good).await;
+        broken.store(false, std::sync::atomic::Ordering::Relaxed);
+        let answer = track(&server, &key, json!({ "batch": messages })).await;
+        assert_eq!((answer.status().as_u16(), answer.code().as_str()), (400, "track.refused"));
+        let viewer = server.key(KeyScope::Read).await;
+        let kept = server.get(&viewer, "/api/v1/refused").await.json();
+        assert_eq!(kept["items"].as_array().map_or(0, Vec::len), 1, "{kept}");
+        // What was taken at first is known by its id.
+        let contact = contact(&server, "u1").await;
+        assert_eq!(events(&server, contact.id).await.len(), 1);
+        storage::fault::hook(None);
+    });
+}

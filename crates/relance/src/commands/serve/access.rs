@@ -1,6 +1,9 @@
 //! Who may come in: options, the set-up of the first user, mails to users.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use api::{
     App,
@@ -43,6 +46,9 @@ pub struct Access {
     /// The identity provider may be in our own network, and without TLS
     #[arg(long)]
     oidc_allow_private: bool,
+    /// Believe the provider's certificate when one of the authorities in this file (PEM) has signed it, beside the public ones
+    #[arg(long, env = "RELANCE_OIDC_CA_FILE", requires = "oidc_issuer", value_name = "FILE")]
+    oidc_ca_file: Option<PathBuf>,
 }
 
 impl Access {
@@ -75,7 +81,12 @@ impl Access {
         let (Some(issuer), Some(client_id)) = (&self.oidc_issuer, &self.oidc_client_id) else {
             return Ok(None);
         };
+        let authorities = match &self.oidc_ca_file {
+            None => Vec::new(),
+            Some(file) => authorities(file).map_err(|problem| problem.field("--oidc-ca-file"))?,
+        };
         let config = oidc::Config {
+            authorities,
             issuer: issuer.clone(),
             client_id: client_id.clone(),
             client_secret: self.oidc_client_secret.clone(),
@@ -86,6 +97,13 @@ impl Access {
         config.check().map_err(|problem| problem.field("--oidc-issuer"))?;
         Ok(Some(config))
     }
+}
+
+fn authorities(file: &Path) -> Result<Vec<oidc::Authority>, Problem> {
+    let pem = std::fs::read(file).map_err(|error| {
+        Problem::new("file.unreadable", format!("the file cannot be read: {error}")).value(file.display())
+    })?;
+    oidc::authorities(&pem).map_err(|problem| problem.value(file.display()))
 }
 
 /// While there is no user: prints, alone on standard output, where the first one is made.
