@@ -4,6 +4,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 use model::{Amount, ConsentState, Contact, ContactId, Event, Order, Timestamp, event::kind};
@@ -79,6 +80,9 @@ fn libraries() -> PathBuf {
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(name)
 }
+
+/// Browsers run one after the other: they are large, and small machines run these tests too.
+static BROWSER: Mutex<()> = Mutex::new(());
 
 /// Runs a program to its end; what it printed.
 fn run(command: &mut Command) -> String {
@@ -177,6 +181,7 @@ fn segments_library_for_node() {
 
 #[test]
 fn the_snippet_in_a_real_browser() {
+    let _alone = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
     let libraries = libraries();
     let server = Server::start();
     let mut command = Command::new("node");
@@ -221,6 +226,7 @@ fn the_snippet_in_a_real_browser() {
 
 #[test]
 fn segments_library_for_browsers() {
+    let _alone = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
     let libraries = libraries();
     let server = Server::start();
     let mut command = Command::new("node");
@@ -239,6 +245,7 @@ fn segments_library_for_browsers() {
 #[test]
 fn somebody_signs_in_with_a_real_browser() {
     const PASSWORD: &str = "trois petits tambours";
+    let _alone = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
     let libraries = libraries();
     let server = Server::start();
     let base = format!("sqlite:{}", server.folder.path().join("base.db").display());

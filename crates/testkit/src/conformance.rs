@@ -108,7 +108,6 @@ macro_rules! conformance {
             carts_are_changed_line_by_line
             cart_changes_are_known_by_their_message
             carts_without_an_id_are_the_contacts_current_one
-            carts_are_bought_by_orders_that_do_not_name_them
             carts_are_not_endless
             orders_are_updated
             products_are_filled_where_they_have_gaps

@@ -103,7 +103,8 @@ fn a_change_of_what_somebody_else_changed_is_refused() {
         // What happens to calls changes no version; without a condition a change goes through.
         viewed(&server, "ann", "P1", true).await;
         let seen = server.get(&owner, &path).await;
-        assert_eq!((seen.json()["waiting"].as_i64(), seen.json()["note"].as_str()), (Some(1), Some("one")));
+        // The contact, who is new, and what it looked at.
+        assert_eq!((seen.json()["waiting"].as_i64(), seen.json()["note"].as_str()), (Some(2), Some("one")));
         assert_eq!(tag(&seen), second);
         assert_eq!(server.ask(Method::PATCH, &owner, &path, note("three")).await.status(), StatusCode::OK);
         let remove = async |tag: &str| {

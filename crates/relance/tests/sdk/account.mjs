@@ -15,8 +15,9 @@ const open = async (javaScriptEnabled, locale) => {
   await tab.goto(`${host}/`);
   return tab;
 };
-// Types into the field that has the focus, and goes on to the next.
+// Types into the field that has the focus when the page is there, and goes on to the next.
 const type = async (tab, ...texts) => {
+  await tab.waitForSelector('#email:focus');
   for (const text of texts) {
     await tab.keyboard.type(text);
     await tab.keyboard.press('Tab');

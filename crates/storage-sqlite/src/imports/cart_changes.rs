@@ -7,7 +7,7 @@ use rusqlite::OptionalExtension;
 use serde_json::json;
 use storage::{
     Result, codec,
-    imports::{CartChange, CartStep, ImportOrder, ItemKind},
+    imports::{CartChange, CartStep, ItemKind},
 };
 
 use super::{
@@ -165,38 +165,6 @@ impl Work<'_> {
             .query_row((contact.0, until.0, AUTO.len() as i64, AUTO), |row| row.get(0))
             .optional()
             .map_err(driver)
-    }
-
-    /// The open cart that an order buys which names none: the contact's cart without an id of the shop's; else, of those that
-    /// did not change after the order, the last one in which some product of the order lies. A cart of other things stays
-    /// open: what was bought elsewhere did not buy it.
-    pub(super) fn bought_cart(
-        &self,
-        contact: ContactId,
-        order: &ImportOrder,
-        lines: &[Line],
-    ) -> Result<Option<String>> {
-        let current = self.current_cart(contact, order.at)?;
-        // A cart that is called as the order is the order's.
-        if current.is_some() || contact.0 == 0 || self.find_cart(&order.external_id)?.is_some() {
-            return Ok(current);
-        }
-        let mut query = self
-            .connection
-            .prepare_cached(
-                "SELECT external_id, cart_no, lines FROM carts WHERE contact_id = ?1 AND updated_at <= ?2
-                 ORDER BY updated_at DESC, cart_no DESC",
-            )
-            .map_err(driver)?;
-        let mut rows = query.query((contact.0, order.at.0)).map_err(driver)?;
-        while let Some(row) = rows.next().map_err(driver)? {
-            let no: i64 = row.get(1).map_err(driver)?;
-            let there = read_lines("carts", no, blob(row, 2).map_err(driver)?)?;
-            if there.iter().any(|line| lines.iter().any(|bought| bought.product == line.product)) {
-                return Ok(Some(row.get(0).map_err(driver)?));
-            }
-        }
-        Ok(None)
     }
 
     fn ordered_since(&self, contact: ContactId, at: Timestamp) -> Result<bool> {

@@ -89,7 +89,7 @@ impl Work<'_> {
             None => ContactId(0),
         };
         if order.cart_id.is_none() && self.queue.is_some() {
-            order.cart_id = self.bought_cart(contact, &order, lines)?;
+            order.cart_id = self.current_cart(contact, order.at)?;
         }
         let (total, refunded) = (self.money.convert(order.total).0, self.money.convert(order.refunded).0);
         let counts = order.status == OrderStatus::Completed && (refunded == 0 || refunded < total);

@@ -188,40 +188,6 @@ pub async fn carts_without_an_id_are_the_contacts_current_one(db: &impl Tracked)
     assert_eq!(cart_of(db, "b").await.unwrap().1, [line("mug", 7, 5)], "another contact has another cart");
 }
 
-/// A shop that names its carts and not in its orders: an order buys the last cart in which some product of it lies.
-pub async fn carts_are_bought_by_orders_that_do_not_name_them(db: &impl Tracked) {
-    bring(db, |batch| {
-        change(batch, ("a", Some("old"), dated(1)), Do::Set, &[("mug", 1, 5)]);
-        change(batch, ("a", Some("new"), dated(2)), Do::Set, &[("mug", 2, 5), ("cup", 1, 4)]);
-        change(batch, ("a", Some("other"), dated(3)), Do::Set, &[("plate", 1, 9)]);
-        change(batch, ("b", Some("bea"), dated(2)), Do::Set, &[("mug", 1, 5)]);
-    })
-    .await;
-    let a = id(db, "a").await;
-    let bought = async |external_id: &str| {
-        let orders = db.load_orders(vec![a], Timestamp::MIN, Timestamp::MAX).await.unwrap();
-        orders.into_iter().find(|order| order.external_id == external_id).unwrap().cart_id
-    };
-    bring(db, |batch| order(batch, "o1", "a", dated(4), &[("mug", 1, 5)])).await;
-    assert_eq!(bought("o1").await, "new", "the last one that holds a mug");
-    assert_eq!(cart_of(db, "a").await.unwrap().0.external_id, "other", "nobody bought the plate");
-    bring(db, |batch| {
-        change(batch, ("a", Some("new"), dated(3)), Do::Add, &[("cup", 1, 4)]);
-        order(batch, "o2", "a", dated(5), &[("fork", 1, 2)]);
-        // Before the old cart was touched.
-        order(batch, "o3", "a", dated(0), &[("mug", 1, 5)]);
-    })
-    .await;
-    assert_eq!(
-        (bought("o2").await.as_str(), bought("o3").await.as_str()),
-        ("o2", "o3"),
-        "none of their carts"
-    );
-    bring(db, |batch| order(batch, "o4", "a", dated(6), &[("mug", 1, 5)])).await;
-    assert_eq!(bought("o4").await, "old");
-    assert_eq!(cart_of(db, "b").await.unwrap().0.external_id, "bea", "another contact's cart is not theirs");
-}
-
 /// A cart has bounds.
 pub async fn carts_are_not_endless(db: &impl Tracked) {
     let many: Vec<String> = (0..1_001).map(|n| format!("p{n}")).collect();

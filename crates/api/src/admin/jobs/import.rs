@@ -148,24 +148,26 @@ async fn take<S: Storage>(app: &App<S>, path: PathBuf, body: Body) -> ApiResult<
     let mut broken = None;
     while let Some(piece) = stream.next().await {
         let Ok(piece) = piece else {
-            broken =
-                Some(Problem::new("upload.broken", "the file did not come to its end").cure("send it again"));
+            let problem = Problem::new("upload.broken", "the file did not come to its end");
+            broken = Some(ApiError::new(StatusCode::BAD_REQUEST, problem.cure("send it again")));
             break;
         };
         length += piece.len() as u64;
         if length > max {
             let problem = Problem::new("upload.too_large", format!("more than {max} bytes were sent"))
                 .cure("pack it with gzip or zstd, send it in parts, or use `relance import` on the server");
-            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, problem));
+            broken = Some(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, problem));
+            break;
         }
         if pieces.send(piece).await.is_err() {
             break;
         }
     }
     drop(pieces);
+    // Whoever removes the file removes it when it is there: a thread that has not begun yet would make it afterwards.
     let written = writing.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    if let Some(problem) = broken {
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, problem));
+    if let Some(error) = broken {
+        return Err(error);
     }
     written.map_err(|error| {
         tracing::error!(%error, "a file that was sent cannot be kept");
