@@ -9,7 +9,7 @@ mod test;
 
 use model::{Currency, Problems, Slug};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use storage::{
     Storage,
     settings::{Definition, key},
@@ -67,11 +67,19 @@ fn compile(text: &str, slug: &Slug, context: &CompileContext<'_>) -> Result<(Doc
     Ok((document, template))
 }
 
-fn body(definition: &Definition, context: &CompileContext<'_>) -> TemplateBody {
-    // Stored as text or as a tree.
-    let text = match &definition.content {
+/// A template's file: it is stored as text or as a tree.
+fn source(definition: &Definition) -> String {
+    match &definition.content {
         Value::String(text) => text.clone(),
         tree => tree.to_string(),
+    }
+}
+
+fn body(definition: &Definition, context: &CompileContext<'_>) -> TemplateBody {
+    let text = source(definition);
+    let tree = match &definition.content {
+        Value::String(text) => model::doc::parse(text).map_or_else(|_| json!({}), |node| node.to_json()),
+        tree => tree.clone(),
     };
     let (template, problems) = match compile(&text, &definition.slug, context) {
         Ok((_, template)) => {
@@ -87,7 +95,7 @@ fn body(definition: &Definition, context: &CompileContext<'_>) -> TemplateBody {
         channel: template.as_ref().map(|template| template.channel().word().to_owned()).unwrap_or_default(),
         languages: template.iter().flat_map(|t| t.languages().map(str::to_owned)).collect(),
         variables: template.iter().flat_map(|t| t.variables().iter().map(|v| v.name.clone())).collect(),
-        definition: definition.content.clone(),
+        definition: tree,
         problems: problems.iter().map(ProblemBody::from).collect(),
     }
 }

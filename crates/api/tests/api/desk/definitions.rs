@@ -208,3 +208,23 @@ fn a_definition_that_was_taken_back_comes_back_beside_a_journey() {
         assert_eq!(desk.get("/api/v1/templates/thanks").await.json()["version"], 3);
     });
 }
+
+#[test]
+fn a_template_that_is_stored_as_text_is_read_as_any_other() {
+    block_on(async {
+        let desk = Desk::new().await;
+        let new = storage::settings::NewDefinition {
+            kind: DefinitionKind::Template,
+            slug: model::Slug::parse("plain").unwrap(),
+            content: TEMPLATE.replace("thanks", "plain").replace("    show: {segment: readers}\n", "").into(),
+        };
+        desk.server.store.db.save_definitions(vec![new], desk.server.app.now()).await.unwrap();
+        let one = desk.get("/api/v1/templates/plain").await.json();
+        assert_eq!((&one["definition"]["template"], &one["problems"]), (&json!("plain"), &json!([])));
+        let listed = desk.get("/api/v1/templates").await.json();
+        assert_eq!(listed["items"][0]["definition"], one["definition"]);
+        let seen = desk.post("/api/v1/templates/preview", json!({"template": "plain"})).await;
+        assert_eq!(seen.status(), StatusCode::OK, "{}", seen.text());
+        assert_eq!(seen.json()["subject"], "Thanks");
+    });
+}
