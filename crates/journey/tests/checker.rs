@@ -94,6 +94,11 @@ fn planted_errors_are_found_where_they_stand() {
     let too_many = format!(
         "journey: fan\naudience: {{who: all}}\nnodes:\n{fan_nodes}links:\n  - {{from: start, to: f0}}\n{fan_out}  - {{from: f10, to: a10}}\n  - {{from: f10, to: b10}}\n"
     );
+    // Each day two come back from one: by a wait, and by what follows it.
+    let doubling = "journey: j\naudience: {who: all}\nnodes:\n  a: {kind: wait, for: PT1H}\n  b: {kind: wait, for: P1D}\n  \
+                    c: {kind: wait, for: P1D}\nlinks:\n  - {from: start, to: b}\n  - {from: b, to: a}\n  - {from: b, to: c}\n  \
+                    - {from: a, to: b}\n  - {from: c, to: b}\n"
+        .to_owned();
     for (text, code, line, cure) in [
         (
             with("kind: in_segment", "kind: in_segmnt"),
@@ -209,6 +214,7 @@ fn planted_errors_are_found_where_they_stand() {
         ),
         (format!("{SOUND}  - {{from: stop, to: mail}}\n"), "journey.after_end", 21, ""),
         (too_many, "journey.too_many_paths", 1, ""),
+        (doubling, "journey.multiplies", 5, "only one"),
         // Data: read before it is there, and left out on one path.
         (
             with(

@@ -96,6 +96,8 @@ struct Way {
     chosen: Vec<String>,
     /// Waits to which a loop may lead back.
     waits: Vec<String>,
+    /// So many of these are another branch's, which may lead back to them: two would multiply.
+    taken: usize,
     depth: usize,
 }
 
@@ -309,12 +311,17 @@ impl Growing<'_> {
         let _ = writeln!(self.nodes, "  {id}: {{{node}{limits}}}");
         for (place, outcome) in outcomes.iter().enumerate() {
             let ways = if self.dice.below(8) == 0 { 2 } else { 1 };
+            let mut returns = false;
             for n in 0..ways {
                 // The first answer always leads somewhere, so that journeys do not end at once.
                 if place + n > 0 && self.dice.below(4) == 0 {
                     continue;
                 }
+                here.taken = if n > 0 && returns { here.waits.len() } else { way.taken };
+                let before = std::mem::replace(&mut pure, true);
                 let to = self.next(&here, &mut pure, share, place + n == 0);
+                returns = !pure;
+                pure &= before;
                 let Some(to) = to else { continue };
                 let when =
                     if *outcome == "always" { String::new() } else { format!(", when: \"{outcome}\"") };
@@ -332,8 +339,11 @@ impl Growing<'_> {
 
     fn next(&mut self, here: &Way, pure: &mut bool, share: usize, must: bool) -> Option<String> {
         if self.loops && !here.waits.is_empty() && self.dice.below(6) == 0 {
-            *pure = false;
-            return Some(here.waits[self.dice.below(here.waits.len() as u64) as usize].clone());
+            let to = self.dice.below(here.waits.len() as u64) as usize;
+            if to >= here.taken {
+                *pure = false;
+                return Some(here.waits[to].clone());
+            }
         }
         if !self.pure.is_empty() && self.dice.below(7) == 0 {
             return Some(self.pure[self.dice.below(self.pure.len() as u64) as usize].clone());

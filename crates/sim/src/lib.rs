@@ -155,7 +155,7 @@ fn go(world: &mut World, story: &Story) -> Result<Vec<String>, String> {
     world.until(Timestamp(night).plus(Timestamp::HOUR))?;
     check::after_a_night(world)?;
     check::at_rest(world, true)?;
-    world.drain()?;
+    world.drain(story)?;
     check::at_rest(world, true)?;
     check::at_end(world)?;
     world.die();

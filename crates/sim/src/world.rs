@@ -619,8 +619,17 @@ impl World {
     ///
     /// # Errors
     /// As [`World::attempt`].
-    pub fn drain(&mut self) -> Told<()> {
-        for _ in 0..200 {
+    pub fn drain(&mut self, story: &Story) -> Told<()> {
+        let journeys = story.folders.len();
+        // What goes round or recurs writes for ever: it is stopped, so that what was written can end.
+        let enough = self.now.plus(3 * Timestamp::DAY);
+        let mut stopped = false;
+        for _ in 0..500 {
+            if self.now > enough && !std::mem::replace(&mut stopped, true) {
+                for journey in 0..journeys {
+                    self.act(&Act::Stop(journey), story)?;
+                }
+            }
             self.machine.set(self.machine.now().plus(Timestamp::HOUR));
             self.deliver_in(false)?;
             self.settle()?;

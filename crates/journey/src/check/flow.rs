@@ -27,6 +27,7 @@ pub(super) fn check(
         return; // paths cannot be counted on a graph that goes round
     }
     graph.too_many_paths(nodes, problems);
+    graph.multiplies(nodes, problems);
     data_on_every_path(nodes, &graph, &reached, reads, problems);
     message_before(nodes, &graph, &reached, orders, problems);
     coupon_twice(nodes, &graph, coupons, problems);
@@ -190,6 +191,43 @@ impl Graph {
                 .cure(format!(
                     "let branches end instead of merging again; at most {STEPS_MAX} steps are possible"
                 )),
+            );
+        }
+    }
+
+    /// The nodes from which a path leads to this one, itself only where it lies on a loop.
+    fn leading_to(&self, node: u16) -> BTreeSet<u16> {
+        let mut leading = BTreeSet::new();
+        let mut open = vec![node];
+        while let Some(node) = open.pop() {
+            open.extend(self.before[usize::from(node)].iter().filter(|before| leading.insert(**before)));
+        }
+        leading
+    }
+
+    /// Loops with two ways back by one answer: each round doubles the contact.
+    fn multiplies(&self, nodes: &[Node], problems: &mut Problems) {
+        let fans = |node: &u16| self.by_outcome[usize::from(*node)].iter().any(|to| to.len() > 1);
+        for number in (0..nodes.len() as u16).filter(fans) {
+            let leading = self.leading_to(number);
+            let back = self.by_outcome[usize::from(number)]
+                .iter()
+                .map(|to| to.iter().filter(|to| **to == number || leading.contains(to)).copied().collect())
+                .find(|back: &BTreeSet<u16>| back.len() > 1);
+            let Some(back) = back else { continue };
+            let (node, back) = (&nodes[usize::from(number)], Vec::from_iter(back));
+            problems.push(
+                Problem::new(
+                    "journey.multiplies",
+                    format!(
+                        "{} ways lead back here by one answer ({}): each round doubles the contact",
+                        back.len(),
+                        back.iter().map(|to| nodes[usize::from(*to)].id.as_str()).collect::<Vec<_>>().join(", ")
+                    ),
+                )
+                .field(format!("nodes.{}", node.id))
+                .at(node.place)
+                .cure("let only one of the branches lead back"),
             );
         }
     }

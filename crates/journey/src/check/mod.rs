@@ -11,6 +11,7 @@
 //! | `journey.unreachable` | no path leads to the node |
 //! | `journey.loop` | contacts would go round without end: no node on the way waits |
 //! | `journey.too_many_paths` | fan-out multiplies beyond [`STEPS_MAX`] steps for one contact |
+//! | `journey.multiplies` | a loop has two ways back by one answer: each round doubles the contact |
 //! | `journey.data_not_before` | a node reads data of one that does not come before it |
 //! | `journey.data_not_on_every_path` | … of one that some path leaves out |
 //! | `journey.no_such_data` | a node does not export what is read |

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use model::Timestamp;
 
-use super::{Context, Leaving, Need, Progress, Run, Stay, Token, World};
+use super::{Context, Leaving, Need, Progress, Run, Stay, TOKENS_MAX, Token, World};
 use crate::{
     graph::Journey,
     nodes::{Flow, Passage, Wait},
@@ -116,7 +116,8 @@ fn leave_one(run: &mut Run, why: Leaving) {
 }
 
 /// Sends the first token on by the links of the outcome: itself by the first, copies by the others. All of them come
-/// before the tokens that wait, so that a branch is finished before the next one begins.
+/// before the tokens that wait, so that a branch is finished before the next one begins. Copies for which there is no
+/// room leave where they would have come.
 fn pass(run: &mut Run, journey: &Journey, number: u16, passage: Passage) {
     run.visited(number);
     if journey.node(number).limits.any() {
@@ -129,14 +130,21 @@ fn pass(run: &mut Run, journey: &Journey, number: u16, passage: Passage) {
         token.exports.put(number, name, datum);
     }
     let next = journey.node(number).next.get(usize::from(passage.outcome)).map_or(&[][..], Vec::as_slice);
+    run.done.trace.push(TraceStep { node: number, outcome: passage.outcome, detail: passage.detail });
     match next.len().cmp(&1) {
         Ordering::Less => {}
         Ordering::Equal => run.tokens.push_front(Token { node: next[0], ..token }),
         Ordering::Greater => {
-            for to in next.iter().rev() {
+            let room = TOKENS_MAX.saturating_sub(run.tokens.len() + run.staying.len()).max(1);
+            for to in next.iter().take(room).rev() {
                 run.tokens.push_front(Token { node: *to, ..token.clone() });
             }
+            let left = |to: &u16| TraceStep {
+                node: *to,
+                outcome: trace::LEFT,
+                detail: Detail::Left(Leaving::Branches),
+            };
+            run.done.trace.extend(next.iter().skip(room).map(left));
         }
     }
-    run.done.trace.push(TraceStep { node: number, outcome: passage.outcome, detail: passage.detail });
 }

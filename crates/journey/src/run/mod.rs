@@ -162,6 +162,10 @@ pub enum Woken {
     Signal(Arc<Event>),
 }
 
+/// At how many places a run may stand at once. A loop that sends a branch off on each round has one more after each;
+/// branches beyond so many leave at once, as [`Leaving::Branches`].
+pub const TOKENS_MAX: usize = 100;
+
 #[derive(Clone, Debug)]
 struct Token {
     node: u16,
@@ -225,11 +229,13 @@ pub enum Leaving {
     Moved = 8,
     /// Another branch of the run came to a node that takes the contact out.
     ExitNode = 9,
+    /// The run stands at [`TOKENS_MAX`] places already: its branches multiply.
+    Branches = 10,
 }
 
 impl Leaving {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ExitEvent,
         Self::ExitSegment,
         Self::While,
@@ -239,6 +245,7 @@ impl Leaving {
         Self::Limit,
         Self::Moved,
         Self::ExitNode,
+        Self::Branches,
     ];
 
     /// Its word in counters and traces.
@@ -254,6 +261,7 @@ impl Leaving {
             Self::Limit => "limit",
             Self::Moved => "moved",
             Self::ExitNode => "exit_node",
+            Self::Branches => "too_many_branches",
         }
     }
 }

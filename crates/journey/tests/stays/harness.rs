@@ -254,6 +254,12 @@ impl<'a> Ride<'a> {
         self.run.as_ref().map(Run::keep).or_else(|| self.kept.clone())
     }
 
+    /// At how many places it stays.
+    pub fn places(&self) -> usize {
+        let kept = self.kept().and_then(|kept| Run::resume(self.person.clone(), &kept));
+        kept.map_or(0, |run| run.stays().count())
+    }
+
     pub fn is_over(&self) -> bool {
         self.run.is_none() && self.kept.is_none()
     }

@@ -1,7 +1,7 @@
 //! Waits, as files say them.
 
-use journey::{Entry, Leaving};
-use model::{Value, Zone};
+use journey::{Entry, Leaving, run::TOKENS_MAX};
+use model::{Timestamp, Value, Zone};
 use serde_json::json;
 
 use crate::harness::{Ride, at, check, compiled, event, journey, shop};
@@ -231,4 +231,27 @@ fn a_date_of_the_trigger() {
         let ride = Ride::new(&journey, &shop, now).enter(entry);
         assert_eq!(ride.due(), due.map(at), "{properties}");
     }
+}
+
+#[test]
+fn a_loop_that_sends_branches_off_stops_at_the_limit() {
+    // Each hour one more stays at `on`, for ever.
+    let text = journey(
+        "  a: {kind: wait, for: PT1H}\n  on: {kind: wait, for: PT1H}",
+        "  - {from: start, to: a}\n  - {from: a, to: a}\n  - {from: a, to: on}\n  - {from: on, to: on}",
+    );
+    let (journey, shop) = (compiled(&text), shop());
+    let start = at("2026-11-20");
+    let stands = |hours: usize| {
+        let mut ride = Ride::new(&journey, &shop, start).start();
+        ride.until(start.plus(hours as i64 * Timestamp::HOUR));
+        let mut counts = journey::Counts::default();
+        counts.add(&ride.effects.trace);
+        assert_eq!(counts.mismatches(&journey, 1), []);
+        let left = ride.told().matches("left (too_many_branches)").count();
+        (ride.places(), left)
+    };
+    assert_eq!(stands(TOKENS_MAX - 1), (TOKENS_MAX, 0));
+    assert_eq!(stands(TOKENS_MAX), (TOKENS_MAX, 1));
+    assert_eq!(stands(TOKENS_MAX + 2), (TOKENS_MAX, 3));
 }

@@ -1,11 +1,10 @@
 // Somebody signs in with a real browser, by keyboard, with and without JavaScript: MODULES HOST EMAIL PASSWORD CHROMIUM.
 // Prints what the pages said, as JSON.
 import { createHmac } from 'node:crypto';
-import { createRequire } from 'node:module';
+import { launch, stage } from './chromium.mjs';
 
 const [modules, host, email, password, executablePath] = process.argv.slice(2);
-const { chromium } = createRequire(`${modules}/`)('playwright-core');
-const browser = await chromium.launch({ executablePath, args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run'] });
+const browser = await launch(modules, executablePath);
 const seen = { problems: [] };
 
 const open = async (javaScriptEnabled, locale) => {
@@ -35,6 +34,7 @@ const code = (secret, step) => {
 };
 
 // Without JavaScript, in French.
+stage('signs in without JavaScript');
 {
   const tab = await open(false, 'fr-FR');
   await type(tab, email, 'not the password');
@@ -52,6 +52,7 @@ const code = (secret, step) => {
   seen.out = tab.url().slice(host.length);
 }
 // With it, and with a one-time code: the password stays in its field.
+stage('signs in with JavaScript');
 {
   const tab = await open(true, 'en-GB');
   await type(tab, email, password);
@@ -79,6 +80,7 @@ const code = (secret, step) => {
   await tab.keyboard.press('Enter');
   await tab.waitForURL(`${host}/account`);
 }
+stage('the browser closes');
 await browser.close();
 // What a page that refuses says of itself is no error of ours.
 seen.problems = seen.problems.filter((text) => !text.includes('status of 401'));

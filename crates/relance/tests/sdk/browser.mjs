@@ -1,9 +1,8 @@
 // A shop's pages with the snippet in a real browser: MODULES HOST KEY CHROMIUM. Prints what the pages saw, as JSON.
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
+import { launch, stage } from './chromium.mjs';
 
 const [modules, host, key, executablePath] = process.argv.slice(2);
-const { chromium } = createRequire(`${modules}/`)('playwright-core');
 
 const page = (attributes) => `<!doctype html><title>Mugs</title>
 <script>window.relance = window.relance || []; relance.push(["product", {product_id: "web-early", currency: "EUR", price: 2}]);</script>
@@ -20,11 +19,7 @@ const shop = createServer((request, response) => {
 await new Promise((ready) => shop.listen(0, '127.0.0.1', ready));
 const origin = `http://127.0.0.1:${shop.address().port}`;
 
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
+const browser = await launch(modules, executablePath);
 const seen = { requests: [] };
 const open = async (attributes, before) => {
   const context = await browser.newContext({ locale: 'fr-FR', timezoneId: 'Europe/Paris' });
@@ -41,7 +36,9 @@ const sent = (tab) => tab.waitForResponse((response) => response.url().startsWit
 
 // A visitor looks, fills a cart, signs in, asks for mail and for messages of the browser, and goes.
 {
+  stage('the first page opens');
   const { context, tab } = await open('');
+  stage('the first events');
   const first = sent(tab);
   await tab.evaluate(() => {
     relance.add({ cart_id: 'web-cart', product_id: 'web-mug', quantity: 2, price: 4.5, currency: 'EUR' });
@@ -51,6 +48,7 @@ const sent = (tab) => tab.waitForResponse((response) => response.url().startsWit
   seen.status = (await first).status();
   seen.id = await tab.evaluate(() => relance.id());
   await context.grantPermissions(['notifications'], { origin });
+  stage('the browser agrees to messages');
   const pushed = sent(tab);
   seen.push = await tab.evaluate(async () => {
     // There is no push service here: what it would give.
@@ -61,22 +59,27 @@ const sent = (tab) => tab.waitForResponse((response) => response.url().startsWit
     relance.flush();
     return (await navigator.serviceWorker.ready).active.state.length > 0;
   });
+  stage('the subscription is sent');
   await pushed;
+  stage('the worker says its registration');
   const worker = await context.newCDPSession(tab);
   const registered = new Promise((found) => worker.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => {
     if (registrations.length) found(registrations[0].registrationId);
   }));
   await worker.send('ServiceWorker.enable');
   const data = JSON.stringify({ title: 'Your cart', body: 'waits', url: `${origin}/cart` });
-  await worker.send('ServiceWorker.deliverPushMessage', { origin, registrationId: await registered, data });
-  seen.shown = await tab.evaluate(async () => {
-    const registration = await navigator.serviceWorker.ready;
-    for (;;) {
-      const [shown] = await registration.getNotifications();
-      if (shown) return `${shown.title}: ${shown.body}`;
-      await new Promise((next) => setTimeout(next, 20));
-    }
-  });
+  const registrationId = await registered;
+  // One of forty messages given this way never reaches the worker: the browser says nothing, and takes the next.
+  for (let tries = 1; seen.shown === undefined; tries += 1) {
+    stage(`the message is shown, try ${tries}`);
+    await worker.send('ServiceWorker.deliverPushMessage', { origin, registrationId, data });
+    const shown = tab.waitForFunction(async () => {
+      const [shown] = await (await navigator.serviceWorker.ready).getNotifications();
+      return shown && `${shown.title}: ${shown.body}`;
+    }, null, { timeout: 10_000 });
+    await shown.then(async (text) => { seen.shown = await text.jsonValue(); }, (error) => { if (tries === 5) throw error; console.error(error.message); });
+  }
+  stage('the tab closes');
   await tab.evaluate(() => relance.track('Left', { how: 'by closing the tab' }));
   await tab.close({ runBeforeUnload: false });
   // What was sent while the page went is there when the next page of the same shop has been taken.
@@ -86,6 +89,7 @@ const sent = (tab) => tab.waitForResponse((response) => response.url().startsWit
   await context.close();
 }
 // One who asked not to be tracked.
+stage('a page that may not track');
 {
   const { context, tab } = await open('data-page="on"', () => {
     Object.defineProperty(Navigator.prototype, 'doNotTrack', { get: () => '1' });
@@ -95,6 +99,7 @@ const sent = (tab) => tab.waitForResponse((response) => response.url().startsWit
   await context.close();
 }
 // One who is asked first: nothing before the answer, everything of this page after it, nothing after a no.
+stage('a page that asks first');
 {
   const { context, tab } = await open('data-consent="required"');
   await tab.evaluate(() => { relance.track('Before The Answer'); relance.flush(); });
@@ -106,6 +111,7 @@ const sent = (tab) => tab.waitForResponse((response) => response.url().startsWit
   seen.after = await tab.evaluate(() => [relance.id(), Object.keys(localStorage).join()]);
   await context.close();
 }
+stage('the browser closes');
 await browser.close();
 shop.close();
 console.log(JSON.stringify(seen));
