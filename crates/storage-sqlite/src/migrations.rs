@@ -29,6 +29,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0017_post.sql"),
     include_str!("../migrations/0018_desk.sql"),
     include_str!("../migrations/0019_track.sql"),
+    include_str!("../migrations/0020_kept.sql"),
 ];
 
 /// Brings the schema up to date in one transaction; takes no lock when it is.

@@ -1,5 +1,7 @@
 //! See `storage::segments`.
 
+mod kept;
+
 use std::collections::BTreeMap;
 
 use model::{Cart, Contact, ContactId, Event, Order, Slug, Timestamp, Totals};
@@ -14,6 +16,7 @@ use storage::{
     settings::DefinitionKind,
 };
 
+use self::kept::{Builds, Flip, Kept};
 use crate::{
     Sqlite,
     pool::driver,
@@ -76,7 +79,14 @@ impl SegmentStore for Sqlite {
         slugs: Vec<Slug>,
         contacts: Vec<ContactId>,
     ) -> Result<Vec<Vec<Option<Vec<u8>>>>> {
-        self.read(move |connection| states(connection, &slugs, &contacts)).await
+        self.read(move |connection| {
+            let found = records(connection, None)?.into_iter();
+            let segments: Vec<(usize, i64)> = found
+                .filter_map(|(no, record)| Some((slugs.iter().position(|slug| *slug == record.slug)?, no)))
+                .collect();
+            kept::states(connection, &segments, slugs.len(), &contacts)
+        })
+        .await
     }
 
     async fn load_due_flips(&self, now: Timestamp, limit: usize) -> Result<Vec<(Slug, ContactId)>> {
@@ -293,35 +303,6 @@ fn members(connection: &Connection, no: i64) -> Result<RoaringTreemap> {
     Ok(all)
 }
 
-/// What is kept for some segments. All of a contact's lie together: it is looked up once, whatever number is asked for.
-fn states(
-    connection: &Connection,
-    slugs: &[Slug],
-    contacts: &[ContactId],
-) -> Result<Vec<Vec<Option<Vec<u8>>>>> {
-    let mut all = vec![vec![None; contacts.len()]; slugs.len()];
-    let places: Vec<(i64, usize)> = records(connection, None)?
-        .into_iter()
-        .filter_map(|(no, record)| Some((no, slugs.iter().position(|slug| *slug == record.slug)?)))
-        .collect();
-    if places.is_empty() {
-        return Ok(all);
-    }
-    let mut statement = connection
-        .prepare_cached("SELECT segment_no, state FROM segment_states WHERE contact_id = ?1")
-        .map_err(driver)?;
-    for (row_of, contact) in contacts.iter().enumerate() {
-        let mut rows = statement.query([contact.0]).map_err(driver)?;
-        while let Some(row) = rows.next().map_err(driver)? {
-            let no: i64 = row.get(0).map_err(driver)?;
-            if let Some((_, place)) = places.iter().find(|(known, _)| *known == no) {
-                all[*place][row_of] = Some(row.get(1).map_err(driver)?);
-            }
-        }
-    }
-    Ok(all)
-}
-
 /// The chunks of a segment, read when asked for.
 struct Chunks<'c> {
     connection: &'c Connection,
@@ -378,7 +359,6 @@ pub(crate) fn forget(connection: &Connection, slug: &Slug) -> Result<()> {
         "DELETE FROM segment_chunks WHERE segment_no = ?1",
         "DELETE FROM segment_moves WHERE segment_no = ?1",
         "DELETE FROM segment_flips WHERE segment_no = ?1",
-        "DELETE FROM segment_states WHERE segment_no = ?1",
         "DELETE FROM segments WHERE segment_no = ?1",
     ] {
         run(connection, sql, [no])?;
@@ -400,7 +380,8 @@ fn commit(connection: &Connection, new: &NewMembers) -> Result<Moved> {
         .prepare_cached(
             "INSERT INTO segments (segment_no, slug, fingerprint, members, built_at) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (segment_no) DO UPDATE SET fingerprint = excluded.fingerprint, members = excluded.members,
-             built_at = excluded.built_at",
+             built_at = excluded.built_at, builds = builds + 1,
+             changed_in = CASE WHEN fingerprint = excluded.fingerprint THEN changed_in ELSE builds + 1 END",
         )
         .map_err(driver)?
         .execute((no, new.slug.as_str(), &new.fingerprint, new.members.len().cast_signed(), new.at.0))
@@ -425,9 +406,6 @@ fn commit(connection: &Connection, new: &NewMembers) -> Result<Moved> {
         write_chunk(connection, no, *chunk, bitmap)?;
     }
     write_move(connection, no, &moved)?;
-    if known.is_some_and(|(_, record)| record.fingerprint != new.fingerprint) {
-        run(connection, "DELETE FROM segment_states WHERE segment_no = ?1", [no])?;
-    }
     run(connection, "DELETE FROM segment_flips WHERE segment_no = ?1", [no])?;
     let mut flips = Flips::new(connection, no, new.at)?;
     for (contact, due) in &new.flips {
@@ -444,12 +422,12 @@ pub(crate) fn forget_states(
     contacts: impl Iterator<Item = ContactId>,
 ) -> Result<()> {
     let kept: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM segment_states)")
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM segment_kept)")
         .and_then(|mut query| query.query_row([], |row| row.get(0)))
         .map_err(driver)?;
     if kept {
         for contact in contacts {
-            run(connection, "DELETE FROM segment_states WHERE contact_id = ?1", [contact.0])?;
+            run(connection, "DELETE FROM segment_kept WHERE contact_id = ?1", [contact.0])?;
         }
     }
     Ok(())
@@ -477,8 +455,13 @@ impl<'c> Flips<'c> {
         Ok(Self { set: prepare(set)?, clear: prepare(clear)?, no, now })
     }
 
+    /// A flip that is stored: those that are farther ahead are found by the night before.
+    fn near(&self, due: Option<Timestamp>) -> Option<Timestamp> {
+        due.filter(|due| due.since(self.now) <= FLIPS_AHEAD)
+    }
+
     fn write(&mut self, contact: ContactId, due: Option<Timestamp>) -> Result<()> {
-        match due.filter(|due| due.since(self.now) <= FLIPS_AHEAD) {
+        match self.near(due) {
             Some(due) => self.set.execute((contact.0, self.no, due.0)),
             None => self.clear.execute((contact.0, self.no)),
         }
@@ -512,13 +495,14 @@ pub(crate) fn update_members(
     answers: &[(Slug, String, Vec<MemberAnswer>)],
     at: Timestamp,
 ) -> Result<Vec<Moved>> {
-    let mut moved = Vec::new();
+    let (mut moved, mut kept) = (Vec::new(), Kept::new(connection));
     for (slug, fingerprint, answers) in answers {
         let Some((no, record)) = records(connection, Some(slug))?.pop() else { continue };
         if record.fingerprint == *fingerprint {
-            moved.push(update(connection, no, record, answers, at)?);
+            moved.push(update(connection, no, record, answers, at, &mut kept)?);
         }
     }
+    kept.write()?;
     Ok(moved)
 }
 
@@ -528,16 +512,12 @@ fn update(
     record: SegmentRecord,
     answers: &[MemberAnswer],
     at: Timestamp,
+    kept: &mut Kept<'_>,
 ) -> Result<Moved> {
     let mut chunks = Chunks::new(connection, no);
     let mut moved = Moved { slug: Some(record.slug), at, ..Moved::default() };
     let mut flips = Flips::new(connection, no, at)?;
-    let mut keep = connection
-        .prepare_cached(
-            "INSERT INTO segment_states (contact_id, segment_no, state) VALUES (?1, ?2, ?3)
-             ON CONFLICT (contact_id, segment_no) DO UPDATE SET state = excluded.state",
-        )
-        .map_err(driver)?;
+    let builds = Builds::of(connection, no)?;
     for answer in answers {
         let bitmap = chunks.of(answer.contact)?;
         if answer.member && bitmap.insert(low(answer.contact)) {
@@ -545,9 +525,16 @@ fn update(
         } else if !answer.member && bitmap.remove(low(answer.contact)) {
             moved.left.insert(key(answer.contact));
         }
-        flips.write(answer.contact, answer.flip)?;
-        if let Some(state) = &answer.state {
-            keep.execute((answer.contact.0, no, state)).map_err(driver)?;
+        let flip = flips.near(answer.flip);
+        let stored = match &answer.state {
+            Some(state) => kept.set(answer.contact, no, builds, flip, state)?,
+            None => {
+                kept.forget_flip(answer.contact, no)?;
+                Flip::Unknown
+            }
+        };
+        if stored != Flip::Stored(flip) {
+            flips.write(answer.contact, flip)?;
         }
     }
     moved.members = record.members + moved.entered.len() - moved.left.len();

@@ -115,7 +115,7 @@ async fn fill(path: &Path) -> (ContactId, ContactId) {
             "INSERT INTO rfm_live VALUES ({who}, 1, 1, 2, 0, 555, 1);
              INSERT OR REPLACE INTO rfm_dirty VALUES ({who}, 1);
              INSERT INTO segment_flips VALUES ({who}, 1, 99);
-             INSERT INTO segment_states VALUES ({who}, 1, x'01');
+             INSERT INTO segment_kept VALUES ({who}, x'');
              INSERT INTO enrolments VALUES ({who}, 7, 1, 0, '', 1, 1, NULL, '[\"wait\"]', x'01', x'02');
              INSERT INTO stays VALUES (7, 'wait', 1) ON CONFLICT DO UPDATE SET n = n + 1;
              INSERT INTO alarms VALUES ({who}, 99, x'');

@@ -24,7 +24,7 @@ use storage::{
     Result, Storage, StoreError,
     journeys::CountDelta,
     live::{
-        Alarm, CAUSES_MAX, CouponUse, Done, Ended, EnrolmentStep, LiveEnrolment, NewInput, NewWave,
+        Alarm, CAUSES_MAX, CouponUse, Done, Ended, EnrolmentStep, Life, LiveEnrolment, NewInput, NewWave,
         StepCommit, StepOutcome,
     },
     outbox::OutboxMessage,
@@ -149,6 +149,26 @@ pub(crate) async fn compute<S: Storage>(
     Batch { store, ground, members, seen, now }.compute(work, done, lease).await
 }
 
+/// The enrolments of a contact that are inside.
+#[derive(Default)]
+struct Own {
+    kept: Vec<Inside>,
+    /// When one rings whose version cannot be compiled any more.
+    broken_due: Option<Timestamp>,
+}
+
+impl Own {
+    fn add<S: Storage>(&mut self, batch: &Batch<'_, S>, enrolment: &LiveEnrolment) -> Result<()> {
+        match batch.resume(enrolment)? {
+            Some(inside) => self.kept.push(inside),
+            None => {
+                self.broken_due = self.broken_due.into_iter().chain(batch.due_later(enrolment)).min();
+            }
+        }
+        Ok(())
+    }
+}
+
 struct Batch<'a, S> {
     store: &'a S,
     ground: &'a Ground,
@@ -226,30 +246,30 @@ impl<S: Storage> Batch<'_, S> {
         scene: &Scene<'_>,
     ) -> Result<Vec<Actor>> {
         let ids: Vec<ContactId> = agendas.keys().copied().collect();
-        let mut inside: HashMap<ContactId, Vec<LiveEnrolment>> = HashMap::new();
-        let mut alarms: HashMap<ContactId, Alarm> = HashMap::new();
+        let mut inside: HashMap<ContactId, Own> = HashMap::new();
         // Who enters a journey in which nobody stays leaves the alarm alone, and what it rings for.
         let stays =
             |enters: &Enters| enters.journey.rules.journey.nodes.iter().any(|node| node.step.may_stay());
-        if enters.is_none_or(stays) {
-            let (found, loaded) =
-                tokio::try_join!(self.store.load_inside(ids.clone()), self.store.load_alarms(ids.clone()))?;
-            for enrolment in found {
-                inside.entry(enrolment.contact).or_default().push(enrolment);
+        let with_alarms = enters.is_none_or(stays);
+        if with_alarms {
+            for enrolment in self.store.load_inside(ids.clone()).await? {
+                inside.entry(enrolment.contact).or_default().add(self, &enrolment)?;
             }
-            alarms = ids.iter().copied().zip(loaded).collect();
         }
         let mut ended = self.ended(&agendas).await?;
         // Most of what happens concerns nobody who is inside and starts nothing: their profiles stay where they are.
         if enters.is_none() {
             agendas.retain(|contact, (agenda, rang)| {
+                let sleeps = |own: &Own| own.kept.iter().all(|inside| self.sleeps_through(inside, agenda, scene));
                 *rang
-                    || inside.contains_key(contact)
                     || ended.contains_key(contact)
                     || agenda.iter().any(|happening| self.may_matter(&happening.event))
+                    || inside.get(contact).is_some_and(|own| !sleeps(own))
             });
         }
         let ids: Vec<ContactId> = agendas.keys().copied().collect();
+        let alarms = if with_alarms { self.store.load_alarms(ids.clone()).await? } else { Vec::new() };
+        let mut alarms: HashMap<ContactId, Alarm> = ids.iter().copied().zip(alarms).collect();
         let reads = self.reads();
         let wanted = load::Wanted { reads, horizon: self.ground.sending.horizon().max(reads.sends_back) };
         let people = load::people(self.store, &ids, wanted, self.now).await?;
@@ -265,14 +285,8 @@ impl<S: Storage> Batch<'_, S> {
         for person in people {
             let contact = person.contact.id;
             let Some((agenda, rang)) = agendas.remove(&contact) else { continue };
-            let (mut kept, mut broken_due) = (Vec::new(), None);
-            for enrolment in inside.remove(&contact).unwrap_or_default() {
-                match self.resume(&enrolment)? {
-                    Some(inside) => kept.push(inside),
-                    None => broken_due = broken_due.into_iter().chain(self.due_later(&enrolment)).min(),
-                }
-            }
-            let alarm = alarms.get(&contact).cloned().unwrap_or_default();
+            let Own { kept, broken_due } = inside.remove(&contact).unwrap_or_default();
+            let alarm = alarms.remove(&contact).unwrap_or_default();
             let again = agenda.iter().any(|happening| happening.event.kind == timers::TIMERS_CHECKED);
             let own = carts.remove(&contact).unwrap_or_default();
             let mut actor =
@@ -289,6 +303,25 @@ impl<S: Storage> Batch<'_, S> {
             actors.push(actor);
         }
         Ok(actors)
+    }
+
+    /// Whether what happened leaves an enrolment as it is, as far as that can be told without the contact.
+    fn sleeps_through(&self, inside: &Inside, agenda: &[Happening], scene: &Scene<'_>) -> bool {
+        let live = &inside.journey;
+        let journey = &live.rules.journey;
+        if live.record.life == Life::Stopping || inside.run.due().is_some_and(|due| due <= self.now) {
+            return false;
+        }
+        let world = scene.world(live);
+        agenda.iter().all(|happening| {
+            let event = &happening.event;
+            let kind = event.kind.as_str();
+            let goal = journey.goal.as_ref();
+            !matches!(kind, super::RESUMED | lives::AUDIENCE | lives::HELD | kind::CONTACT_MERGED)
+                && journey.leavers(kind).next().is_none()
+                && goal.is_none_or(|goal| goal.listener.on.event_kind() != kind)
+                && inside.run.sleeps_through(event, &world)
+        })
     }
 
     /// Whether an event may matter to a contact who is inside nothing: by starting a journey, as a goal reached late, or

@@ -205,6 +205,13 @@ pub trait Step: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether [`Step::hears`] reads the contact before it answers for events of a kind: then it is asked only when the
+    /// contact is loaded.
+    fn hears_by_contact(&self, kind: &str) -> bool {
+        let _ = kind;
+        false
+    }
+
     /// Whether an interaction with the message of another node (by its number) must be remembered for this one, though
     /// nobody stays here yet; and as what.
     fn notes(&self, signal: &Event, sender: u16) -> Option<u8> {

@@ -520,6 +520,21 @@ impl Run {
         noted | self.wake(|_| woken.next().unwrap_or_default().then(|| Woken::Signal(Arc::clone(signal))))
     }
 
+    /// Whether a signal surely leaves the run as it is, though the contact is not loaded: [`Run::hear`] would answer no.
+    #[must_use]
+    pub fn sleeps_through(&self, signal: &Event, world: &World<'_>) -> bool {
+        let (entry, person, sent) = (&self.entry, &self.person, &self.sent);
+        let may_hear = |token: &Token| {
+            let Some(stay) = token.stay.as_ref() else { return true };
+            let step = &world.journey.node(token.node).step;
+            let data = Data { world, exports: &token.exports, person, entry, sent };
+            step.hears_by_contact(&signal.kind) || step.hears(signal, &Ear { data, stay, sent })
+        };
+        let message = crate::nodes::wait_for::message_of(signal);
+        let is_about_its_message = message.is_some_and(|id| sent.iter().any(|(_, known)| *known == id));
+        self.tokens.is_empty() && !is_about_its_message && !self.staying.iter().any(may_hear)
+    }
+
     fn note(&mut self, signal: &Event, journey: &Journey) -> bool {
         let before = self.notes.len();
         let Some(id) = crate::nodes::wait_for::message_of(signal) else { return false };

@@ -59,7 +59,7 @@ fn erase_known(connection: &Connection, known: &[Contact], now: Timestamp) -> Re
         one.told(contact)?;
         one.messages()?;
         one.bitmaps()?;
-        one.run("DELETE FROM segment_states WHERE contact_id = ?1")?;
+        one.run("DELETE FROM segment_kept WHERE contact_id = ?1")?;
         one.run("DELETE FROM segment_flips WHERE contact_id = ?1")?;
         one.run("DELETE FROM contacts WHERE contact_id = ?1")?;
         one.depart(now)?;

@@ -186,7 +186,7 @@ impl Pair<'_> {
 
     /// What is kept of histories is built anew; memberships are the engine's, which holds them in memory.
     fn segments(&self) -> Result<()> {
-        self.run("DELETE FROM segment_states WHERE contact_id IN (?1, ?2)")?;
+        self.run("DELETE FROM segment_kept WHERE contact_id IN (?1, ?2)")?;
         self.run_on("DELETE FROM segment_flips WHERE contact_id = ?1", [self.loser])?;
         Ok(())
     }

@@ -89,6 +89,8 @@ struct Where {
     source: model::doc::Node,
     field: String,
     condition: Option<Condition>,
+    /// Whether the condition reads the contact.
+    by_contact: bool,
 }
 
 #[derive(Debug)]
@@ -207,6 +209,13 @@ impl Where {
                 "ask for segments, carts and what was done in a node that follows",
             );
         }
+        let of_contact = |path: &RefPath| path.parts()[0] == "contact";
+        self.by_contact = condition.refs().iter().any(|(path, _)| of_contact(path))
+            || !(reads.fields.is_empty()
+                && reads.purposes.is_empty()
+                && reads.lists.is_empty()
+                && reads.rfm_models.is_empty()
+                && reads.segments.is_empty());
         self.condition = Some(condition);
     }
 }
@@ -244,6 +253,14 @@ impl Step for WaitFor {
 
     fn hears(&self, signal: &Event, ear: &Ear<'_>) -> bool {
         self.alternatives.iter().any(|what| what.hears(signal, ear))
+    }
+
+    fn hears_by_contact(&self, kind: &str) -> bool {
+        let by_contact = |what: &What| match what {
+            What::Event { filter, .. } => filter.as_ref().is_some_and(|filter| filter.by_contact),
+            What::Message { .. } | What::Segment { .. } => false,
+        };
+        self.alternatives.iter().any(|what| what.may_mean(kind) && by_contact(what))
     }
 
     fn listens(&self) -> Vec<String> {

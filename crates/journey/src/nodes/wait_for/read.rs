@@ -58,7 +58,7 @@ fn what(reading: &mut Reading<'_, '_>) -> Option<What> {
         (Some(event), None, None) => {
             let filter = reading.fields.optional("where").map(|node| {
                 let field = reading.fields.path_of("where");
-                Box::new(Where { source: of_event(node), field, condition: None })
+                Box::new(Where { source: of_event(node), field, condition: None, by_contact: false })
             });
             let key = key(reading)?;
             if event.text.is_empty() || event.text.chars().count() > model::Event::KIND_LEN_MAX {
