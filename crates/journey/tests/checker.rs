@@ -214,7 +214,7 @@ fn planted_errors_are_found_where_they_stand() {
         ),
         (format!("{SOUND}  - {{from: stop, to: mail}}\n"), "journey.after_end", 21, ""),
         (too_many, "journey.too_many_paths", 1, ""),
-        (doubling, "journey.multiplies", 5, "only one"),
+        (doubling, "journey.multiplies", 5, "let only one of the branches lead back"),
         // Data: read before it is there, and left out on one path.
         (
             with(

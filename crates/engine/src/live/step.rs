@@ -260,7 +260,8 @@ impl<S: Storage> Batch<'_, S> {
         // Most of what happens concerns nobody who is inside and starts nothing: their profiles stay where they are.
         if enters.is_none() {
             agendas.retain(|contact, (agenda, rang)| {
-                let sleeps = |own: &Own| own.kept.iter().all(|inside| self.sleeps_through(inside, agenda, scene));
+                let sleeps =
+                    |own: &Own| own.kept.iter().all(|inside| self.sleeps_through(inside, agenda, scene));
                 *rang
                     || ended.contains_key(contact)
                     || agenda.iter().any(|happening| self.may_matter(&happening.event))

@@ -222,7 +222,10 @@ impl Graph {
                     format!(
                         "{} ways lead back here by one answer ({}): each round doubles the contact",
                         back.len(),
-                        back.iter().map(|to| nodes[usize::from(*to)].id.as_str()).collect::<Vec<_>>().join(", ")
+                        back.iter()
+                            .map(|to| nodes[usize::from(*to)].id.as_str())
+                            .collect::<Vec<_>>()
+                            .join(", ")
                     ),
                 )
                 .field(format!("nodes.{}", node.id))

@@ -267,9 +267,26 @@ impl<'a> Ride<'a> {
     /// A signal arrives now.
     pub fn hear(&mut self, signal: &Arc<Event>) -> bool {
         let Some(mut run) = self.take() else { return false };
+        let asleep = self.sleeps(&run, signal);
         let heard = self.with(|world| run.hear(signal, world));
+        assert!(!(asleep && heard), "{signal:?} was heard by a run that sleeps through it");
         self.go(run);
         heard
+    }
+
+    /// Whether the run surely does not hear a signal, as far as it can be told without the contact.
+    fn sleeps(&self, run: &Run, signal: &Event) -> bool {
+        let mut alone = run.clone();
+        alone.lend(Person::default());
+        self.with(|world| alone.sleeps_through(signal, world))
+    }
+
+    /// As [`Ride::happens`], but it only asks whether the run sleeps through it.
+    pub fn sleeps_through(&mut self, kind: &str, properties: &serde_json::Value) -> bool {
+        let Some(run) = self.take() else { return false };
+        let asleep = self.sleeps(&run, &event(kind, self.now, properties));
+        self.put_away(run);
+        asleep
     }
 
     /// A kind of event with properties, that happens and arrives now.

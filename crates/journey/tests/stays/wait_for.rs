@@ -113,6 +113,29 @@ fn conditions_on_the_event() {
 }
 
 #[test]
+fn what_needs_no_contact_is_slept_through_without_it() {
+    let shop = shop();
+    for (filter, total, asleep) in [
+        ("{property: total, greater_than: 50}", 50, true),
+        ("{property: total, greater_than: 50}", 51, false),
+        // Whether these hold is known of a loaded contact only.
+        ("{all: [{property: total, greater_than: 50}, {field: plan, is: gold}]}", 50, false),
+        ("{property: total, greater_than: {ref: contact.steps}}", 50, false),
+        ("{not: {consent: newsletter, is: subscribed}}", 50, false),
+        ("{in_list: club}", 50, false),
+    ] {
+        let settings = format!("event: Order Completed, limit: P1D, where: {filter}");
+        let journey = compiled(&waiting(&settings));
+        let mut ride = riding(&journey, &shop);
+        let total = json!({"total": total});
+        assert_eq!(ride.sleeps_through("Order Completed", &total), asleep, "{filter}");
+        assert!(ride.sleeps_through("Product Viewed", &total), "it waits for nothing of the kind");
+        // Riding checks that what is slept through is not heard.
+        ride.happens("Order Completed", &total);
+    }
+}
+
+#[test]
 fn keys_tell_runs_apart() {
     let shop = shop();
     for (key, properties, heard) in [

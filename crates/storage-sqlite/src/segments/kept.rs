@@ -182,7 +182,8 @@ impl<'c> Kept<'c> {
         let row = self.row(contact)?;
         row.changed = true;
         let flip = flip.map_or(NO_FLIP, |at| at.0);
-        let entry = Entry { no, changed_in: builds.changed_in, build: builds.last, flip, state: state.to_vec() };
+        let entry =
+            Entry { no, changed_in: builds.changed_in, build: builds.last, flip, state: state.to_vec() };
         let Some(known) = row.entry(no) else {
             row.entries.push(entry);
             return Ok(Flip::Unknown);
@@ -240,8 +241,13 @@ mod tests {
 
     fn rows() -> impl Strategy<Value = Row> {
         let entry = (any::<u32>(), any::<u32>(), any::<u32>(), any::<i64>(), any::<Vec<u8>>());
-        let entry = entry
-            .prop_map(|(no, changed_in, build, flip, state)| Entry { no, changed_in, build, flip, state });
+        let entry = entry.prop_map(|(no, changed_in, build, flip, state)| Entry {
+            no,
+            changed_in,
+            build,
+            flip,
+            state,
+        });
         prop::collection::vec(entry, 0..4).prop_map(|entries| Row { entries, changed: false })
     }
 
