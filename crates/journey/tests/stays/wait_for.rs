@@ -122,7 +122,7 @@ fn what_needs_no_contact_is_slept_through_without_it() {
         ("{all: [{property: total, greater_than: 50}, {field: plan, is: gold}]}", 50, false),
         ("{property: total, greater_than: {ref: contact.steps}}", 50, false),
         ("{not: {consent: newsletter, is: subscribed}}", 50, false),
-        ("{in_list: club}", 50, false),
+        ("{list: club}", 50, false),
     ] {
         let settings = format!("event: Order Completed, limit: P1D, where: {filter}");
         let journey = compiled(&waiting(&settings));
