@@ -126,6 +126,21 @@ pub fn leaf_at(leaf: &Leaf, facts: &dyn Facts, now: Timestamp, zone: &Zone) -> (
     Prepared::of_leaf(leaf, facts, zone).at(now, zone, facts)
 }
 
+/// Whether one question of a condition has the answer no at `now`, and at every instant up to `until` if nothing but time
+/// passes.
+#[must_use]
+pub fn stays_no(leaf: &Leaf, facts: &dyn Facts, now: Timestamp, until: Timestamp, zone: &Zone) -> bool {
+    let leaf = Prepared::of_leaf(leaf, facts, zone);
+    let (mut truth, mut next) = leaf.at(now, zone, facts);
+    for _ in 0..STEPS_MAX {
+        match next.filter(|at| *at <= until) {
+            Some(at) if !truth => (truth, next) = leaf.at(at, zone, facts),
+            _ => return !truth,
+        }
+    }
+    false
+}
+
 /// The tree with every fact looked up, so that it can be asked at several instants.
 enum Prepared<'a> {
     All(Vec<Self>),

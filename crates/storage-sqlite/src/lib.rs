@@ -17,6 +17,7 @@ mod jobs;
 mod journeys;
 mod live;
 mod lives;
+mod log;
 mod migrations;
 mod orders;
 mod outbox;

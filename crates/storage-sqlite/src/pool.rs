@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     caches::Caches,
+    log::{self, Log},
     recent::Mover,
     writer::{Queue, Task},
 };
@@ -45,10 +46,6 @@ impl Default for Options {
         }
     }
 }
-
-/// Size of the write-ahead log, in pages of 4 KiB, at which it is moved into the file: a greater log spares writing the
-/// same page again and again while much is written, and costs disk space and a longer opening after a crash.
-const LOG_PAGES: u32 = 65_536;
 
 /// Prepared statements kept per connection.
 const STATEMENTS: usize = 256;
@@ -86,7 +83,12 @@ impl Sqlite {
         let caches = Arc::new(Caches::default());
         let mover = Mover::new(&writer, Arc::clone(&caches), options.recent_events)?;
         let (writer, here) = match options.threads {
-            true => (Some(start(Arc::clone(&queue), writer, mover)?), None),
+            true => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let mover_of_log = connect(&path, &options, flags)?;
+                let log = Log::keep(&mut writer, mover_of_log, log::PAGES)?;
+                (Some(start(Arc::clone(&queue), writer, mover, log)?), None)
+            }
             false => (None, Some(Mutex::new((writer, mover)))),
         };
         Ok(Self {
@@ -211,11 +213,11 @@ impl Drop for Inner {
 }
 
 /// Starts the writer's thread. It breaks where the thread that opens the base would.
-fn start(queue: Arc<Queue>, writer: Connection, mover: Mover) -> Result<thread::JoinHandle<()>> {
+fn start(queue: Arc<Queue>, writer: Connection, mover: Mover, log: Log) -> Result<thread::JoinHandle<()>> {
     let hook = storage::fault::hooked();
     let serve = move || {
         storage::fault::hook(hook);
-        queue.serve(writer, mover);
+        queue.serve(writer, mover, Some(log));
     };
     let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(serve);
     thread.map_err(|error| StoreError::Driver(error.to_string()))
@@ -245,8 +247,9 @@ fn connect_writer(path: &Path, options: &Options) -> Result<Connection> {
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA secure_delete = FAST;
-             PRAGMA wal_autocheckpoint = {LOG_PAGES};
-             PRAGMA journal_size_limit = 268435456;"
+             PRAGMA wal_autocheckpoint = {};
+             PRAGMA journal_size_limit = 268435456;",
+            log::PAGES
         ))
         .map_err(driver)?;
     Ok(connection)

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use storage::{Result, StoreError, Urgency};
 use tokio::sync::oneshot;
 
-use crate::{pool::driver, recent::Mover};
+use crate::{log::Log, pool::driver, recent::Mover};
 
 /// Most changes that are joined into one transaction.
 const GROUP_MAX: usize = 64;
@@ -179,11 +179,15 @@ impl Queue {
 
     /// The thread: until the queue is closed and empty. When it ends in a panic, which no change can cause, everybody who
     /// waits is told, and everybody who comes later: a store that answers with errors is seen, one that is silent is not.
-    pub(crate) fn serve(&self, mut connection: Connection, mut mover: Mover) {
+    pub(crate) fn serve(&self, mut connection: Connection, mut mover: Mover, log: Option<Log>) {
         let _stop = Stop(self);
         while let Some((urgency, first)) = self.first() {
             self.run_group(&mut connection, &mut mover, urgency, first);
+            if let Some(log) = &log {
+                log.after_commit(&connection);
+            }
         }
+        drop(log);
         // A failure here costs nothing: the log is read at the next opening.
         drop(connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);"));
     }
@@ -317,7 +321,7 @@ mod tests {
             let mut connection = Connection::open_in_memory().unwrap();
             crate::migrations::run(&mut connection).unwrap();
             let mover = Mover::new(&connection, std::sync::Arc::default(), 1).unwrap();
-            queue.serve(connection, mover);
+            queue.serve(connection, mover, None);
         }));
         storage::fault::hook(None);
         assert!(broken.is_err(), "the thread ends");

@@ -6,9 +6,10 @@ use std::{
 };
 
 use model::{Cart, CartNo, Contact, ContactId, Event, Order, RfmPlacement, Timestamp, Totals};
+use rayon::prelude::*;
 use segment::{
     Condition, Leaf, Outcome, Reads, State, Tree, evaluate as ask,
-    evaluate::{History, leaf_at},
+    evaluate::{History, stays_no},
 };
 use storage::{Result, Storage, codec::net_lines, segments::FLIPS_AHEAD};
 
@@ -128,9 +129,17 @@ pub async fn answer<S: Storage>(
             let person = loaded.person(workspace, contact, given.kept);
             ask(question.condition, &person, now, &workspace.zone)
         };
-        question.contacts.iter().map(outcome).collect()
+        map_all(question.contacts, outcome)
     };
     Ok(questions.iter().zip(&decided).map(ask_one).collect())
+}
+
+/// Contacts from which it is worth to ask on several threads.
+const PARALLEL_FROM: usize = 256;
+
+/// What is answered of each, in their order.
+fn map_all<T: Send>(ids: &[ContactId], of: impl Fn(&ContactId) -> T + Send + Sync) -> Vec<T> {
+    if ids.len() < PARALLEL_FROM { ids.iter().map(of).collect() } else { ids.par_iter().map(of).collect() }
 }
 
 /// The contacts for whom one thing that all must hold does not, by what is kept of their histories alone, and will not
@@ -167,13 +176,11 @@ fn declined(
             zone: &workspace.zone,
             kept: std::slice::from_ref(kept),
         };
-        activities.iter().any(|leaf| {
-            let (truth, next) = leaf_at(leaf, &person, now, &workspace.zone);
-            !truth && next.is_none_or(|at| at.since(now) > FLIPS_AHEAD)
-        })
+        let until = now.plus(FLIPS_AHEAD);
+        activities.iter().any(|leaf| stays_no(leaf, &person, now, until, &workspace.zone))
     };
-    let with_state = question.contacts.iter().filter(|id| kept.states.contains_key(id));
-    with_state.filter(|id| is_declined(id)).copied().collect()
+    let is_declined = |id: &ContactId| kept.states.contains_key(id) && is_declined(id);
+    map_all(question.contacts, |id| is_declined(id).then_some(*id)).into_iter().flatten().collect()
 }
 
 /// What is to be kept of these contacts' histories for a condition, from the stored history.

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{ContactId, Order, Timestamp, event::kind};
+use rayon::prelude::*;
 use segment::{Condition, Observed, State};
 use storage::{Result, Storage, live::Input};
 
@@ -38,6 +39,9 @@ const NOT_STORED: &[&str] = &[
     kind::SEGMENT_EXITED,
     kind::RFM_GROUP_CHANGED,
 ];
+
+/// Contacts from which it is worth to take their states forward on several threads.
+const PARALLEL_FROM: usize = 256;
 
 /// The states of one segment.
 #[derive(Default)]
@@ -103,33 +107,42 @@ impl Watch {
         for ((place, contacts), stored) in needed.into_iter().zip(stored) {
             let file = &self.segments[place].file;
             let mut states = States { own: asked[place].clone(), ..States::default() };
-            for (contact, bytes) in everybody.iter().zip(stored) {
-                if !contacts.contains(contact) {
-                    continue;
-                }
-                let state = bytes.and_then(|bytes| from_bytes(&bytes, &file.condition));
+            let wanted: Vec<(ContactId, Option<Vec<u8>>)> = everybody
+                .iter()
+                .copied()
+                .zip(stored)
+                .filter(|(contact, _)| contacts.contains(contact))
+                .collect();
+            let zone = &self.workspace.zone;
+            // Without what cannot be taken forward from what is kept: that is built again.
+            let forward = |(contact, bytes): &(ContactId, Option<Vec<u8>>)| {
+                let (until, state) = from_bytes(bytes.as_ref()?, &file.condition)?;
                 // A clock that was set back: what left the window since may be inside again.
-                let Some((until, state)) = state.filter(|(_, state)| state.as_of() <= now) else {
-                    refills.entry(place).or_default().insert(*contact);
-                    continue;
-                };
+                let state = Some(state).filter(|state| state.as_of() <= now)?;
                 let mut one = One { state, until, condition: &file.condition };
                 let own = by_contact.get(contact).map_or(&[][..], Vec::as_slice);
-                if one.observe(own, &orders, catalogue, &self.workspace.zone) == Observed::Refill {
-                    refills.entry(place).or_default().insert(*contact);
-                    continue;
+                if one.observe(own, &orders, catalogue, zone) == Observed::Refill {
+                    return None;
                 }
-                states.by_contact.insert(*contact, one.state);
-                states.until.insert(*contact, one.until);
+                one.state.advance(&file.condition, now, zone);
+                Some((one.until, one.state))
+            };
+            let forward: Vec<Option<(i64, State)>> = match wanted.len() < PARALLEL_FROM {
+                true => wanted.iter().map(forward).collect(),
+                false => wanted.par_iter().map(forward).collect(),
+            };
+            for ((contact, _), forward) in wanted.into_iter().zip(forward) {
+                match forward {
+                    Some((until, state)) => {
+                        states.by_contact.insert(contact, state);
+                        states.until.insert(contact, until);
+                    }
+                    None => drop(refills.entry(place).or_default().insert(contact)),
+                }
             }
             all.insert(place, states);
         }
         self.refill(store, refills, catalogue, now, &mut all).await?;
-        for (place, states) in &mut all {
-            for state in states.by_contact.values_mut() {
-                state.advance(&self.segments[*place].file.condition, now, &self.workspace.zone);
-            }
-        }
         Ok(all)
     }
 
@@ -153,7 +166,11 @@ impl Watch {
         for ((place, _), (states, until)) in refills.iter().zip(built) {
             let own = all.entry(*place).or_default();
             own.until.extend(states.keys().map(|contact| (*contact, until)));
-            own.by_contact.extend(states);
+            let condition = &self.segments[*place].file.condition;
+            own.by_contact.extend(states.into_iter().map(|(contact, mut state)| {
+                state.advance(condition, now, &self.workspace.zone);
+                (contact, state)
+            }));
         }
         Ok(())
     }
