@@ -4,9 +4,9 @@
 use model::{Amount, ContactId, Currency, Event, Order, OrderNo, OrderStatus, Timestamp, Value, Zone};
 use proptest::prelude::*;
 use segment::{
-    Activity, Condition, Entries, Facts, Observed, Schema, State,
+    Activity, Condition, Entries, Facts, Leaf, Observed, Schema, State,
     condition::NoProducts,
-    evaluate::{History, evaluate, is_member},
+    evaluate::{History, evaluate, is_member, leaf_at, stays_no},
 };
 
 /// The histories play in the days around a clock change and a leap day.
@@ -210,6 +210,21 @@ fn play(condition: &Condition, steps: &[Step], zone: &Zone) {
         );
         assert_eq!(kept, scratch, "at {now} after {step:?}");
         flips_are_exact(condition, &history, now, zone, scratch.next_flip);
+        for leaf in condition.leaves() {
+            no_stays_no(leaf, &history, now, zone);
+        }
+    }
+}
+
+/// Who is told to stay outside is outside at every instant until then; and a no that nothing ever changes is told as one.
+fn no_stays_no(leaf: &Leaf, facts: &dyn Facts, now: Timestamp, zone: &Zone) {
+    let until = now.plus_days(9);
+    let (truth, next) = leaf_at(leaf, facts, now, zone);
+    let stays = stays_no(leaf, facts, now, until, zone);
+    assert!(stays || truth || next.is_some_and(|at| at <= until));
+    for part in 0..=18 {
+        let at = now.plus(until.since(now) / 18 * part);
+        assert!(!stays || !leaf_at(leaf, facts, at, zone).0, "yes at {at}");
     }
 }
 
