@@ -152,7 +152,7 @@ impl Workspace {
         })
     }
 
-    /// What changes when the members of a segment may: its condition, those that it refers to, the zone.
+    /// What changes when the members of a segment may: its condition and what that means, those that it refers to, the zone.
     #[must_use]
     pub fn fingerprint(&self, file: &SegmentFile) -> String {
         let mut hash = Sha256::new();
