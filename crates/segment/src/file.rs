@@ -144,11 +144,7 @@ pub fn json_schema() -> serde_json::Value {
         "properties": {
             "format": {"const": FORMAT},
             "segment": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$"},
-            "name": {"anyOf": [
-                {"type": "string"},
-                {"type": "object", "additionalProperties": false,
-                 "properties": {"en": {"type": "string"}, "fr": {"type": "string"}}},
-            ]},
+            "name": Localized::json_schema(),
             "description": {"type": "string"},
             "condition": condition,
         },
