@@ -16,7 +16,7 @@ use storage::{
         Witness,
     },
     people::PeopleStore,
-    settings::{DefinitionKind, SettingsStore, key},
+    settings::{Definition, DefinitionKind, SettingsStore, key},
 };
 use template::{CompileContext, Document, RenderInput, Rendered, Template, Utm};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -203,7 +203,7 @@ impl<S: OutboxStore + ContactStore + ConsentStore + SettingsStore + PeopleStore 
             let definition =
                 self.store.load_definition(DefinitionKind::Template, slug.clone(), version).await?;
             let compiled = match definition {
-                Some(definition) => compile(&slug, &definition.content, self.currency),
+                Some(definition) => compile(&definition, self.currency),
                 None => Err(format!("version {version} of the template `{slug}` is not stored")),
             };
             self.templates
@@ -509,20 +509,12 @@ fn failed(reason: &'static str, problem: &Problem) -> Outcome {
     Outcome::Failed { reason, detail: problem.to_string() }
 }
 
-/// A template's file, stored as text or as a tree.
-pub(crate) fn compile(
-    slug: &Slug,
-    content: &serde_json::Value,
-    currency: Currency,
-) -> std::result::Result<Template, String> {
-    let (text, file) = match content {
-        serde_json::Value::String(text) => (text.clone(), format!("{slug}.yaml")),
-        tree => (tree.to_string(), format!("{slug}.json")),
-    };
+/// A template as it was saved.
+pub(crate) fn compile(definition: &Definition, currency: Currency) -> std::result::Result<Template, String> {
     let first = |problems: Vec<Problem>| {
         problems.into_iter().find(Problem::is_error).map_or_else(String::new, |problem| problem.to_string())
     };
-    let document = Document::parse(&text, &file).map_err(first)?;
+    let document = Document::parse(&definition.source(), definition.slug.as_str()).map_err(first)?;
     Template::compile(&document, &CompileContext::published(currency)).map_err(first)
 }
 

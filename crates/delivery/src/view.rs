@@ -71,11 +71,10 @@ impl Viewer {
             return Ok(known.ok());
         }
         let (slug, version) = key.clone();
-        let Some(definition) = store.load_definition(DefinitionKind::Template, slug.clone(), version).await?
-        else {
+        let Some(definition) = store.load_definition(DefinitionKind::Template, slug, version).await? else {
             return Ok(None);
         };
-        let work = move || prepare::compile(&slug, &definition.content, currency);
+        let work = move || prepare::compile(&definition, currency);
         let compiled = tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| storage::StoreError::Driver(format!("the compiling thread ended: {error}")))?

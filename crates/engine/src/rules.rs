@@ -304,8 +304,7 @@ impl Found {
             CompileContext { currency: workspace.currency, schema: schema.clone(), published: false };
         let mut templates = BTreeMap::new();
         for definition in &workspace.templates {
-            let file = format!("{}.json", definition.slug);
-            let content = match read_template(&definition.content.to_string(), &file, &context) {
+            let content = match read_template(&definition.source(), definition.slug.as_str(), &context) {
                 Ok(template) => Content::Ready(Arc::new(template)),
                 Err(_) => Content::Broken,
             };

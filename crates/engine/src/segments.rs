@@ -86,8 +86,8 @@ impl Workspace {
         schema.segments = definitions.iter().map(|definition| definition.slug.as_str()).collect();
         let mut workspace = Self { schema, segments: BTreeMap::new(), broken: BTreeMap::new(), zone };
         for definition in definitions {
-            let content = definition.content.to_string();
-            match SegmentFile::parse(&content, Some(definition.slug.as_str()), &workspace.schema) {
+            match SegmentFile::parse(&definition.source(), Some(definition.slug.as_str()), &workspace.schema)
+            {
                 Ok((file, _)) => drop(workspace.segments.insert(definition.slug.to_string(), Arc::new(file))),
                 Err(problems) => drop(workspace.broken.insert(definition.slug.to_string(), problems)),
             }
@@ -152,7 +152,7 @@ impl Workspace {
         })
     }
 
-    /// What changes when the members of a segment may: its condition, those that it refers to, the zone.
+    /// What changes when the members of a segment may: its condition and what that means, those that it refers to, the zone.
     #[must_use]
     pub fn fingerprint(&self, file: &SegmentFile) -> String {
         let mut hash = Sha256::new();

@@ -2,12 +2,14 @@
 
 mod support;
 
-use model::{Consent, ConsentState, Slug, Timestamp};
+use model::{Consent, ConsentState, Slug, Timestamp, event::kind};
+use sha2::{Digest, Sha256};
 use storage::{
     contacts::ContactStore,
     events::EventStore,
     imports::{ContactKey, ImportEvent},
     people::PeopleStore,
+    segments::{MemberAnswer, NewMembers, SegmentRecord, SegmentStore, Tell},
     settings::SettingsStore,
 };
 use support::{MAIL, Shop, folder};
@@ -232,5 +234,126 @@ fn the_night_forgets_what_was_kept_long_enough() {
         let left =
             shop.store.load_events(vec![ann], Vec::new(), Timestamp::MIN, Timestamp::MAX).await.unwrap();
         assert_eq!(left.len(), 1);
+    });
+}
+
+const READERS: &str = "format: 1\nsegment: readers\ncondition: {did: Email Opened, within: P30D}\n";
+const PLACE: &str = "format: 1\nsegment: place\ncondition: {field: country, is: France}\n";
+const MOVES: &str = r#"
+format: 1
+journey: moves
+audience: {who: with_email, source: existing_and_new}
+triggers:
+  - {on: segment_entered, segment: readers}
+  - {on: segment_exited, segment: readers}
+  - {on: segment_exited, segment: place}
+reentry: after_exit
+nodes:
+  mail: {kind: send_email, template: hello, purpose: newsletter}
+links:
+  - {from: start, to: mail}
+"#;
+
+async fn built(shop: &Shop, slug: &str) -> (SegmentRecord, Vec<u64>) {
+    let (record, members) =
+        shop.store.load_members(Slug::parse(slug).unwrap()).await.unwrap().expect("it is built");
+    (record, members.into_iter().collect())
+}
+
+#[test]
+fn a_segment_that_an_older_version_counted_otherwise_is_built_anew_and_nobody_is_told() {
+    block_on(async {
+        let mut shop = Shop::open("2026-03-01T10:00:00Z").await;
+        shop.past(|batch| {
+            batch.contacts = vec![subscriber("ann", Timestamp(0)), subscriber("bob", Timestamp(0))];
+            let mut by_machine = event("ann", kind::EMAIL_OPENED, batch.now.plus_days(-1), "", "");
+            by_machine.properties.insert("machine".into(), true.into());
+            batch.events =
+                vec![by_machine, event("bob", kind::EMAIL_OPENED, batch.now.plus_days(-1), "", "")];
+        })
+        .await;
+        let files = [
+            ("segments/readers.yaml", READERS),
+            ("segments/place.yaml", PLACE),
+            ("templates/hello.yaml", MAIL),
+        ];
+        shop.publish(&folder(MOVES, &files)).await;
+        let (ann, bob) =
+            (shop.contact("ann").await.0.unsigned_abs(), shop.contact("bob").await.0.unsigned_abs());
+        let (now_so, members) = built(&shop, "readers").await;
+        assert_eq!(members, [bob]);
+        let place = built(&shop, "place").await;
+
+        // As it stood in the base before: ann's machine counted, and her membership would have ended by itself.
+        let condition = serde_json::json!({"did": "Email Opened", "within": "P30D"});
+        let digest = Sha256::new_with_prefix(condition.to_string()).chain_update(r#"Some("UTC")"#).finalize();
+        let before: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let readers = now_so.slug.clone();
+        let ends = shop.now.plus(Timestamp::HOUR);
+        let old = NewMembers {
+            slug: readers.clone(),
+            fingerprint: before.clone(),
+            members: [ann, bob].into_iter().collect(),
+            flips: vec![(shop.contact("ann").await, ends)],
+            at: shop.now,
+            tell: Tell::default(),
+        };
+        shop.store.commit_members(old).await.unwrap();
+        let kept = MemberAnswer {
+            contact: shop.contact("ann").await,
+            member: true,
+            flip: Some(ends),
+            state: Some(vec![1, 2, 3]),
+        };
+        shop.store.update_members(vec![(readers.clone(), before, vec![kept])], shop.now).await.unwrap();
+        let states = async |shop: &Shop| {
+            let ann = shop.contact("ann").await;
+            shop.store.load_member_states(vec![readers.clone()], vec![ann]).await.unwrap().concat()
+        };
+        assert_eq!(states(&shop).await, [Some(vec![1, 2, 3])]);
+
+        // The server stood still beyond that instant, and begins again as the newer version.
+        shop.now = ends.plus(Timestamp::HOUR);
+        shop.restart().await;
+        shop.settle().await;
+        let (record, members) = built(&shop, "readers").await;
+        assert_eq!((record.fingerprint, record.built_at, members), (now_so.fingerprint, shop.now, vec![bob]));
+        assert_eq!(states(&shop).await, [None]);
+        assert_eq!(built(&shop, "place").await, place, "what means the same is left as it is");
+        shop.pass(Timestamp::HOUR).await;
+        assert_eq!(shop.messages().await, 0, "nobody has done anything");
+
+        shop.happen(|batch, now| batch.events.push(event("ann", kind::EMAIL_OPENED, now, "", ""))).await;
+        shop.pass(Timestamp::SECOND).await;
+        assert_eq!(built(&shop, "readers").await.1, [ann, bob]);
+        assert_eq!(shop.ways("ann", "moves").await, ["start: always → mail: sent"]);
+    });
+}
+
+#[test]
+fn a_segment_that_nobody_kept_true_for_a_while_is_built_anew_though_its_condition_is_the_same_again() {
+    block_on(async {
+        let mut shop = Shop::open("2026-03-01T10:00:00Z").await;
+        shop.past(|batch| {
+            batch.contacts = vec![subscriber("ann", Timestamp(0))];
+            batch.events = vec![event("ann", kind::EMAIL_OPENED, batch.now.plus_days(-29), "", "")];
+        })
+        .await;
+        let files = [
+            ("segments/readers.yaml", READERS),
+            ("segments/place.yaml", PLACE),
+            ("templates/hello.yaml", MAIL),
+        ];
+        shop.publish(&folder(MOVES, &files)).await;
+        assert_eq!(built(&shop, "readers").await.1.len(), 1);
+        // As it is while the condition cannot be read: time passes, and nobody is asked.
+        shop.store.lay_segments_aside(vec![Slug::parse("readers").unwrap()]).await.unwrap();
+        shop.now = shop.now.plus_days(2);
+        shop.restart().await;
+        shop.settle().await;
+        let (record, members) = built(&shop, "readers").await;
+        assert_eq!((record.built_at, members.len()), (shop.now, 0));
+        shop.pass(Timestamp::HOUR).await;
+        assert_eq!(shop.messages().await, 0);
     });
 }

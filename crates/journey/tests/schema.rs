@@ -12,9 +12,14 @@ fn root() -> PathBuf {
 }
 
 /// The schemas with their files.
-fn files() -> [(PathBuf, Json); 2] {
+fn files() -> [(PathBuf, Json); 4] {
     let file = |name: &str| root().join("docs/schemas").join(name);
-    [(file("journey.json"), schema()), (file("segment.json"), segment::file::json_schema())]
+    [
+        (file("journey.json"), schema()),
+        (file("segment.json"), segment::file::json_schema()),
+        (file("template.json"), template::schema::schema()),
+        (file("coupons.json"), model::coupon::json_schema()),
+    ]
 }
 
 fn written(schema: &Json) -> String {
@@ -293,22 +298,40 @@ fn fragments_of_the_documentation_are_read() {
     assert!(count >= 5, "{count}");
 }
 
-#[test]
-fn segments_fit_their_schema_and_mistakes_do_not() {
-    let schema = segment::file::json_schema();
+/// Holds every file of the examples in folders of that name against a schema; how many there are.
+fn examples_fit(name: &str, schema: &Json) -> usize {
     let (mut found, mut folders) = (0, vec![root().join("examples")]);
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
-            let of_segments = folder.file_name().is_some_and(|name| name == "segments");
+            let is_wanted = folder.file_name().is_some_and(|own| own == name);
             if path.is_dir() {
                 folders.push(path);
-            } else if of_segments {
+            } else if is_wanted {
                 let tree = doc::parse(&fs::read_to_string(&path).unwrap()).unwrap().to_json();
-                assert_eq!(wrong_in(&schema, &tree, &schema, ""), Vec::<String>::new(), "{}", path.display());
+                assert_eq!(wrong_in(schema, &tree, schema, ""), Vec::<String>::new(), "{}", path.display());
                 found += 1;
             }
         }
     }
+    found
+}
+
+/// Holds the whole files that a page of the documentation shows between such fences against a schema; how many there are.
+fn shown_fit(page: &str, fence: &str, schema: &Json) -> usize {
+    let text = fs::read_to_string(root().join("docs").join(page)).unwrap();
+    let fragments = text.split(fence).skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    let whole: Vec<&str> = fragments.filter(|fragment| fragment.starts_with("format: 1\n")).collect();
+    for fragment in &whole {
+        let tree = doc::parse(fragment).unwrap().to_json();
+        assert_eq!(wrong_in(schema, &tree, schema, ""), Vec::<String>::new(), "{page}: {fragment}");
+    }
+    whole.len()
+}
+
+#[test]
+fn segments_fit_their_schema_and_mistakes_do_not() {
+    let schema = segment::file::json_schema();
+    let found = examples_fit("segments", &schema);
     assert!(found >= 8, "{found}");
     let sound = "{format: 1, segment: s, condition: {all: [{any: [{list: vip}]}, {not: {did: Page Viewed, within: P1D}}]}}";
     let fits = |text: &str| wrong_in(&schema, &doc::parse(text).unwrap().to_json(), &schema, "").is_empty();
@@ -322,5 +345,117 @@ fn segments_fit_their_schema_and_mistakes_do_not() {
         ("{any: [{list: vip}]}", "{any: [{list: vip}], all: [{list: vip}]}"),
     ] {
         assert!(!fits(&sound.replace(from, to)), "{to}");
+    }
+}
+
+#[test]
+fn coupon_sets_fit_their_schema_and_mistakes_do_not() {
+    let schema = model::coupon::json_schema();
+    assert!(examples_fit("coupons", &schema) >= 1 && shown_fit("coupons.md", "```yaml\n", &schema) >= 2);
+    let fits = |text: &str| wrong_in(&schema, &doc::parse(text).unwrap().to_json(), &schema, "").is_empty();
+    let is_read = |text: &str| model::CouponSet::parse(text, Some("spring"), &model::Zone::UTC).is_ok();
+    let shared =
+        "{format: 1, coupons: spring, name: {en: Spring}, kind: shared, code: SPRING10, limit: 500000}";
+    let pool = "{format: 1, kind: single_use, valid_for: P30D, expires_at: \"2026-12-31\", per_contact: 1, low_stock: 5, pattern: \"X-{8}\"}";
+    for sound in [shared, pool] {
+        assert!(fits(sound) && is_read(sound), "{sound}");
+    }
+    for (sound, from, to) in [
+        (shared, "format: 1", "format: 2"),
+        (shared, "kind: shared", "kind: sharde"),
+        (shared, "kind: shared", "kind: single_use"),
+        (shared, "code: SPRING10", "pattern: \"X-{8}\""),
+        (shared, "500000", "500001"),
+        (shared, ", code: SPRING10", ""),
+        (pool, "kind: single_use", "kind: shared"),
+        (pool, "low_stock: 5", "low_stock: 0"),
+        (pool, "per_contact", "per_contacts"),
+        (pool, "valid_for: P30D", "valid_for: [P30D]"),
+    ] {
+        let broken = sound.replace(from, to);
+        assert!(!fits(&broken) && !is_read(&broken), "{broken}");
+    }
+}
+
+/// A block of each kind with what it needs.
+const BLOCKS: [&str; 13] = [
+    "{kind: header, text: x, image: \"https://x.example/a.png\", alt: x, width: 100, link: \"https://x.example\"}",
+    "{kind: text, text: {en: x}, size: 48, color: \"#fff\", show: {list: vip}, padding: [10, 200], align: right}",
+    "{kind: image, src: \"https://x.example/a.png\", alt: \"\"}",
+    "{kind: button, text: x, link: \"https://x.example\", full_width: true}",
+    "{kind: columns, columns: [{width: 50, blocks: [{kind: divider}]}, {width: 50, blocks: []}]}",
+    "{kind: divider, thickness: 20}",
+    "{kind: spacer, height: 200, background: \"#1f6f5c\"}",
+    "{kind: social, links: {x: \"https://x.example\"}}",
+    "{kind: html, html: \"<p>x</p>\"}",
+    "{kind: products, products: ps, desktop: {rows: 2, columns: 6}, card: [image, {text: x}], layout: image_left}",
+    "{kind: cart, cart: c, line: [name, quantity], products: 100}",
+    "{kind: coupon, code: X, button: x, link: \"https://x.example\"}",
+    "{kind: footer, address: x, unsubscribe: false}",
+];
+
+fn mail(block: &str) -> String {
+    let variables = "{ps: products, c: {type: cart, optional: true}, who: {type: text, default: you}}";
+    format!(
+        "{{format: 1, template: t, subject: x, languages: [en], variables: {variables}, blocks: [{block}]}}"
+    )
+}
+
+/// Problems of reading that say of a key that it is not known.
+fn unknown_keys(text: &str) -> Vec<String> {
+    let problems = template::Document::parse(text, "t.yaml").err().unwrap_or_default();
+    let unknown = problems.iter().filter(|one| one.code == "doc.unknown_key");
+    unknown.filter_map(|one| one.field.as_deref().map(str::to_owned)).collect()
+}
+
+#[test]
+fn templates_fit_their_schema_and_mistakes_do_not() {
+    let schema = template::schema::schema();
+    assert!(examples_fit("templates", &schema) >= 8);
+    assert!(shown_fit("templates.md", "```yaml template\n", &schema) >= 1);
+    let fits = |text: &str| wrong_in(&schema, &doc::parse(text).unwrap().to_json(), &schema, "").is_empty();
+    let is_read = |text: &str| template::Document::parse(text, "t.yaml").is_ok();
+    for block in BLOCKS {
+        let sound = mail(block);
+        let tree = doc::parse(&sound).unwrap().to_json();
+        assert_eq!(wrong_in(&schema, &tree, &schema, ""), Vec::<String>::new(), "{block}");
+        assert!(is_read(&sound), "{:?}", template::Document::parse(&sound, "t.yaml").err());
+        // The reader knows every key of the schema, and neither knows another.
+        let kind = tree["blocks"][0]["kind"].as_str().unwrap();
+        for key in schema["$defs"][format!("block_{kind}")]["properties"].as_object().unwrap().keys() {
+            let mut more = tree.clone();
+            if more["blocks"][0].get(key).is_none() {
+                more["blocks"][0][key] = Json::Null;
+            }
+            assert_eq!(unknown_keys(&more.to_string()), Vec::<String>::new(), "{kind}: {key}");
+        }
+        let broken = sound.replace(&format!("kind: {kind}"), &format!("colour: red, kind: {kind}"));
+        assert!(!fits(&broken) && unknown_keys(&broken) == ["blocks.0.colour"], "{broken}");
+    }
+    let sms = "{format: 1, template: t, channel: sms, text: {en: x}}";
+    let push = "{format: 1, template: t, channel: push, title: x, body: x, url: \"https://x.example\", expires_after: PT4H}";
+    assert!([sms, push].iter().all(|sound| fits(sound) && is_read(sound)));
+    let (text, columns) = (mail(BLOCKS[1]), mail(BLOCKS[4]));
+    for (sound, from, to) in [
+        (sms, "text: {en: x}", "subject: x, blocks: []"),
+        (sms, "channel: sms", "channel: fax"),
+        (sms, "format: 1", "format: 2"),
+        (push, "body: x, ", ""),
+        (push, "title", "titel"),
+        (&*text, "size: 48", "size: 49"),
+        (&*text, "kind: text", "kind: texts"),
+        (&*text, "align: right", "align: middle"),
+        (&*text, "[10, 200]", "[10]"),
+        (&*text, "subject: x, ", ""),
+        (&*text, "ps: products", "ps: list"),
+        (&*columns, "kind: divider", "kind: footer, address: x"),
+        (&*columns, ", {width: 50, blocks: []}", ""),
+        (&mail(BLOCKS[2]), ", alt: \"\"", ""),
+        (&mail(BLOCKS[7]), "{x: ", "{y: "),
+        (&mail(BLOCKS[9]), "columns: 6", "columns: 7"),
+        (&mail(BLOCKS[10]), "[name, quantity]", "[name, rating]"),
+    ] {
+        let broken = sound.replace(from, to);
+        assert!(broken != sound && !fits(&broken) && !is_read(&broken), "{broken}");
     }
 }

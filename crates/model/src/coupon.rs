@@ -13,6 +13,7 @@
 //! The set holds terms; its codes are imported or generated (`relance coupon`) and kept by the base.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{
     Localized, Period, Problem, Problems, Slug, Timestamp, Zone,
@@ -128,6 +129,43 @@ impl CouponSet {
             (set, own) => set.or(own),
         }
     }
+}
+
+/// The JSON Schema (2020-12) of a coupon set's file: `docs/schemas/coupons.json`, for editors.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    let count = || json!({"type": "integer", "minimum": 1, "maximum": CouponSet::CODES_MAX});
+    let of_kind = |kind: &str, required: &[&str], key: &str, rule: serde_json::Value| {
+        let properties = json!({
+            "format": {"const": FORMAT},
+            "coupons": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$"},
+            "name": Localized::json_schema(),
+            "kind": {"const": kind},
+            "expires_at": {"type": "string"},
+            "valid_for": {"type": "string", "pattern": "^[Pp]"},
+            "limit": count(),
+            "per_contact": count(),
+            "low_stock": count(),
+            key: rule,
+        });
+        json!({
+            "if": {"required": ["kind"], "properties": {"kind": {"const": kind}}},
+            "then": {"type": "object", "required": required, "additionalProperties": false, "properties": properties},
+        })
+    };
+    let code = json!({"type": ["string", "integer"], "maxLength": CouponSet::CODE_LEN_MAX});
+    let pattern = json!({"type": "string", "pattern": r"^[^{}]*\{\d+\}[^{}]*$"});
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Relance: a coupon set",
+        "type": "object",
+        "required": ["format", "kind"],
+        "properties": {"kind": {"enum": ["shared", "single_use"]}},
+        "allOf": [
+            of_kind("shared", &["code"], "code", code),
+            of_kind("single_use", &[], "pattern", pattern),
+        ],
+    })
 }
 
 /// Checks a code as shops take them: visible characters without blanks. Codes compare without regard to ASCII case.

@@ -34,6 +34,16 @@ pub struct Localized {
 }
 
 impl Localized {
+    /// The JSON Schema of a label in a file: a text, or one for each language.
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        let text = serde_json::json!({"type": "string"});
+        serde_json::json!({"anyOf": [
+            text,
+            {"type": "object", "additionalProperties": false, "properties": {"en": text, "fr": text}},
+        ]})
+    }
+
     /// The same text in both languages.
     #[must_use]
     pub fn same(text: &str) -> Self {

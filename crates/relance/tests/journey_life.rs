@@ -51,13 +51,18 @@ impl Shop {
         self.0.path().join(name)
     }
 
-    fn relance(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_relance"))
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_relance"));
+        command
             .args(args)
             .args(["--at", AT, "--database"])
             .arg(format!("sqlite:{}", self.path("shop.db").display()))
-            .output()
-            .unwrap()
+            .env_remove("RELANCE_CRASH_AT");
+        command
+    }
+
+    fn relance(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
     }
 
     /// What it says on both streams; it must succeed.
@@ -161,4 +166,49 @@ fn what_is_not_there_is_said_with_a_cure() {
     assert!(said.contains("contact.unknown"), "{said}");
     let said = shop.refused(&["journey", "enter", "greeting", "--contact", "ann", "--data", "[1]"]);
     assert!(said.contains("event.data"), "{said}");
+}
+
+/// A journey from its beginning to its end, step by step, each settled; `broken` is killed at a point first, and then
+/// asked for again. What is told of it at the end, by every command that tells.
+fn lived(broken: Option<(usize, &str)>) -> Vec<Vec<Json>> {
+    let shop = Shop::new();
+    let folder = shop.path("greeting");
+    let steps: [&[&str]; 4] = [
+        &["journey", "publish", folder.to_str().unwrap()],
+        &["journey", "pause", "greeting"],
+        &["journey", "resume", "greeting"],
+        &["journey", "stop", "greeting"],
+    ];
+    for (number, step) in steps.iter().enumerate() {
+        let killed = broken.filter(|(broken, _)| *broken == number).map(|(_, point)| point);
+        if let Some(point) = killed {
+            let output = shop.command(step).env("RELANCE_CRASH_AT", point).output().unwrap();
+            assert_eq!(output.status.code(), None, "{step:?} does not pass {point}");
+        }
+        let again = shop.relance(step);
+        let said = String::from_utf8(again.stderr).unwrap();
+        // What was committed before the kill is not done again, and that is said.
+        let is_done = killed == Some("life.after_commit") && !step.contains(&"publish");
+        assert_eq!(again.status.success(), !is_done, "{step:?}, killed at {killed:?}: {said}");
+        assert!(!is_done || said.contains("journey.life"), "{step:?}: {said}");
+        shop.settle(if number == 0 { AT } else { "2026-06-01T20:00:00Z" });
+    }
+    [
+        &["journey", "list", "--all"][..],
+        &["journey", "status", "greeting"],
+        &["journey", "outcomes", "greeting"],
+    ]
+    .map(|args| shop.list(args))
+    .into()
+}
+
+#[test]
+fn a_life_that_is_changed_by_a_process_that_is_killed_is_changed_once_or_not_at_all() {
+    let whole = lived(None);
+    assert_eq!((&whole[0][0]["life"], whole[2].len()), (&Json::from("stopped"), 2));
+    for point in ["life.before_commit", "life.after_commit"] {
+        for step in 0..4 {
+            assert_eq!(lived(Some((step, point))), whole, "step {step}, {point}");
+        }
+    }
 }

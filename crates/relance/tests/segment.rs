@@ -155,6 +155,21 @@ fn saves_members_and_lists_segments() {
 }
 
 #[test]
+fn an_engine_at_work_hears_of_a_segment_that_was_built_beside_it() {
+    let shop = Shop::new();
+    let rules = || {
+        let file = shop.folder.path().join("relance.db");
+        let db = storage_sqlite::Sqlite::open(file, storage_sqlite::Options::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(engine::live::book::rules_version(&db)).unwrap()
+    };
+    let before = rules();
+    shop.write("french.yaml", "format: 1\ncondition: {field: country, is: France}\n");
+    shop.relance(&["segment", "build", "french.yaml"]);
+    assert!(rules() > before);
+}
+
+#[test]
 fn refuses_with_place_and_cure() {
     let shop = Shop::new();
     for (text, said) in [

@@ -3,11 +3,12 @@
 use model::{
     Localized, Problem, Problems, Slug,
     doc::{self, Data, Node},
+    event::kind,
 };
 
 use serde_json::json;
 
-use crate::{Condition, Schema, parse_leaf::LEAF_KEYS};
+use crate::{Condition, Reads, Schema, parse_leaf::LEAF_KEYS};
 
 /// The only format so far.
 pub const FORMAT: i64 = 1;
@@ -25,6 +26,14 @@ pub struct SegmentFile {
     pub condition: Condition,
     /// The file as JSON, for storing.
     pub source: serde_json::Value,
+}
+
+/// The version of the meaning of conditions that read this. Whoever changes what a condition of the same text answers
+/// raises it for those that are concerned: their members are counted anew, and those of other conditions stay.
+///
+/// 1, for what machines do, too: what they did does not count unless it is asked for. 0: as from the beginning.
+fn meaning(reads: &Reads) -> u32 {
+    u32::from(kind::MACHINES_TOO.iter().any(|kind| reads.event_kinds.contains(*kind)))
 }
 
 impl SegmentFile {
@@ -108,10 +117,14 @@ impl SegmentFile {
         }
     }
 
-    /// What changes when the condition does.
+    /// What changes when the condition does, or what it means.
     #[must_use]
     pub fn fingerprint_source(&self) -> String {
-        self.condition.to_json().to_string()
+        let text = self.condition.to_json().to_string();
+        match meaning(&self.condition.reads()) {
+            0 => text,
+            meaning => format!("{text} meaning {meaning}"),
+        }
     }
 }
 
@@ -131,11 +144,7 @@ pub fn json_schema() -> serde_json::Value {
         "properties": {
             "format": {"const": FORMAT},
             "segment": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$"},
-            "name": {"anyOf": [
-                {"type": "string"},
-                {"type": "object", "additionalProperties": false,
-                 "properties": {"en": {"type": "string"}, "fr": {"type": "string"}}},
-            ]},
+            "name": Localized::json_schema(),
             "description": {"type": "string"},
             "condition": condition,
         },

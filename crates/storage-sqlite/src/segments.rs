@@ -74,6 +74,18 @@ impl SegmentStore for Sqlite {
         .await
     }
 
+    async fn lay_segments_aside(&self, slugs: Vec<Slug>) -> Result<()> {
+        self.write(Urgency::Normal, move |transaction| {
+            for slug in &slugs {
+                let Some((no, _)) = records(transaction, Some(slug))?.pop() else { continue };
+                run(transaction, "UPDATE segments SET fingerprint = '' WHERE segment_no = ?1", [no])?;
+                run(transaction, "DELETE FROM segment_flips WHERE segment_no = ?1", [no])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn load_member_states(
         &self,
         slugs: Vec<Slug>,

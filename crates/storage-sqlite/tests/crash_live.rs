@@ -10,6 +10,7 @@ use std::{
 use model::{Amount, ContactId, Slug, Value};
 use storage::{
     contacts::ContactStore,
+    events::EventStore,
     imports::{ImportBatch, ImportStore},
     journeys::{CountDelta, FieldChange, JourneyStore, NewJourneyRun},
     live::{Alarm, Done, EnrolmentStep, LiveStore, NewInput, StepCommit, StepOutcome},
@@ -20,6 +21,8 @@ use testkit::{block_on, contact, dated, event};
 
 /// Tells the child which file to work on.
 const CHILD: &str = "RELANCE_TEST_FILE";
+/// Tells the child to let events arrive instead of working on them.
+const ARRIVING: &str = "RELANCE_TEST_ARRIVING";
 /// Contacts, each with one event.
 const CONTACTS: i64 = 60;
 /// Inputs taken at once.
@@ -139,7 +142,11 @@ async fn work(path: &Path) {
 #[test]
 fn child() {
     if let Some(path) = std::env::var_os(CHILD) {
-        block_on(work(Path::new(&path)));
+        let path = Path::new(&path);
+        match std::env::var_os(ARRIVING) {
+            Some(_) => block_on(arrive(path)),
+            None => block_on(work(path)),
+        }
     }
 }
 
@@ -196,5 +203,75 @@ fn a_killed_engine_loses_no_input_and_does_nothing_twice() {
                 check(&path).await;
             });
         }
+    }
+}
+
+/// Events come in by small batches, which move those before them into histories and under products.
+async fn arrive(path: &Path) {
+    let db = Sqlite::open(path, Options { recent_events: 12, ..Options::default() }).unwrap();
+    for first in (0..BATCHES * 5).step_by(5) {
+        let mut batch = ImportBatch::new(dated(1));
+        batch.live = true;
+        batch.events = (first..first + 5)
+            .map(|n| {
+                let (who, product) = (format!("c{}", n % 7), format!("p{}", n % 3));
+                let mut event = event(&who, "Product Viewed", dated(n * 11 % 30), "product_id", &product);
+                event.message_id = Some(format!("m{n}"));
+                event
+            })
+            .collect();
+        db.import(batch).await.unwrap();
+    }
+}
+
+/// Batches of [`arrive`]: enough for several rounds of each phase.
+const BATCHES: i64 = 24;
+
+/// What there is of the events, asked in every way: histories, inputs, who cared for a product.
+async fn arrived(path: &Path) -> Vec<String> {
+    let db = Sqlite::open(path, Options::default()).unwrap();
+    let (since, until) = (model::Timestamp::MIN, model::Timestamp::MAX);
+    let ids: Vec<ContactId> = (1..=7).map(ContactId).collect();
+    let events = db.load_events(ids, Vec::new(), since, until).await.unwrap();
+    let mut told: Vec<String> =
+        events.iter().map(|one| format!("{} {} {:?}", one.contact, one.at, one.message_id)).collect();
+    for product in 0..3 {
+        let found = db.find_by_product(format!("p{product}"), vec!["Product Viewed".into()], since, until);
+        told.push(format!("{:?}", found.await.unwrap()));
+    }
+    let inputs = db.take_inputs(i64::MAX, 1_000).await.unwrap();
+    told.extend(inputs.iter().map(|input| format!("{:?}", input.event.message_id)));
+    told
+}
+
+#[test]
+fn a_process_that_is_killed_while_it_moves_events_has_each_of_them_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole.db");
+    let expected = block_on(async {
+        arrive(&whole).await;
+        arrived(&whole).await
+    });
+    let events = (BATCHES * 5) as usize;
+    assert_eq!(expected.len(), events + 3 + events + 7, "the seven contacts are news, too");
+    let moved: i64 = rusqlite::Connection::open(&whole)
+        .and_then(|db| db.query_row("SELECT count(*) FROM events", [], |row| row.get(0)))
+        .unwrap();
+    assert!(moved >= 24, "several batches were moved: {moved}");
+    // Each phase more than once: sealing, histories, products, rows that go.
+    for passage in 2..=BATCHES {
+        let path = folder.path().join(format!("killed-{passage}.db"));
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture"])
+            .env(CHILD, &path)
+            .env(ARRIVING, "1")
+            .env("RELANCE_CRASH_AT", format!("recent.moved:{passage}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), None, "passage {passage} was not reached");
+        block_on(arrive(&path));
+        assert_eq!(block_on(arrived(&path)), expected, "passage {passage}");
     }
 }

@@ -47,7 +47,8 @@ pub struct OrderMark {
 pub struct SegmentRecord {
     /// Its name.
     pub slug: Slug,
-    /// Fingerprint of the condition that its members satisfy.
+    /// Fingerprint of the condition that its members satisfy; empty when it was laid aside
+    /// ([`SegmentStore::lay_segments_aside`]).
     pub fingerprint: String,
     /// How many members.
     pub members: u64,
@@ -148,6 +149,9 @@ pub trait SegmentStore {
         answers: Vec<(Slug, String, Vec<MemberAnswer>)>,
         at: Timestamp,
     ) -> impl Future<Output = Result<Vec<Moved>>> + Send;
+    /// Says of segments that were built that nobody keeps them true from now on: what their condition is later, they are
+    /// to be built anew for it, and time changes nobody's membership until then. Their members stay as they are.
+    fn lay_segments_aside(&self, slugs: Vec<Slug>) -> impl Future<Output = Result<()>> + Send;
     /// What is kept of these contacts' histories for some segments: for each segment, in the order of the ids.
     fn load_member_states(
         &self,

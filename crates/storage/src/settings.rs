@@ -1,6 +1,6 @@
 //! Settings of the workspace and definitions known by slug: fields, and versions of what files hold.
 
-use std::future::Future;
+use std::{borrow::Cow, future::Future};
 
 use model::{Slug, Timestamp};
 
@@ -59,6 +59,17 @@ pub struct Definition {
     pub hash: String,
     /// What was saved.
     pub content: serde_json::Value,
+}
+
+impl Definition {
+    /// The text of what its file holds, YAML or JSON, whether it was saved as a tree or as text.
+    #[must_use]
+    pub fn source(&self) -> Cow<'_, str> {
+        match &self.content {
+            serde_json::Value::String(text) => Cow::Borrowed(text),
+            tree => Cow::Owned(tree.to_string()),
+        }
+    }
 }
 
 /// Small named values, JSON, and definitions.

@@ -31,6 +31,7 @@ mod read;
 mod read_blocks;
 pub mod render;
 mod sample;
+pub mod schema;
 mod short;
 pub mod sms;
 pub mod variables;

@@ -8,7 +8,7 @@ use model::{Consent, ConsentState, Slug, Timestamp};
 use serde_json::{Value, json};
 use storage::{
     access::KeyScope,
-    imports::{ImportBatch, ImportStore},
+    imports::{ContactPatch, ImportBatch, ImportStore},
     live::LiveStore,
     outbox::{MessageFilter, OutboxStore},
     settings::{SettingsStore, key},
@@ -87,6 +87,39 @@ fn a_segment_is_looked_at_saved_built_and_read() {
             path = format!("/api/v1/segments/readers/contacts?limit=1&cursor={next}");
         }
         assert_eq!(names, ["Ann", "Bob"]);
+    });
+}
+
+#[test]
+fn a_list_that_nobody_made_is_warned_of() {
+    block_on(async {
+        let (server, key) = shop().await;
+        let mut batch = ImportBatch::new(at(NOW));
+        let lists = vec![Slug::parse("vip").unwrap()];
+        batch.contacts.push(ContactPatch {
+            external_id: Some("Ann".into()),
+            lists,
+            ..ContactPatch::default()
+        });
+        server.store.import(batch).await.unwrap();
+        let warned = |answer: &Answer| {
+            assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text());
+            let warnings = answer.json()["warnings"].as_array().unwrap().clone();
+            let said = |warning: &Value| {
+                (warning["code"].clone(), warning["field"].clone(), warning["cure"].clone())
+            };
+            warnings.iter().map(said).collect::<Vec<_>>()
+        };
+        let unknown = (json!("list.unknown"), json!("condition.list"), json!("did you mean `vip`?"));
+        for (list, expected) in [("vp", vec![unknown]), ("vip", vec![])] {
+            let condition = json!({"list": list});
+            let body = json!({"condition": condition});
+            let seen = server.post(&key, "/api/v1/segments/preview", body).await;
+            assert_eq!(warned(&seen), expected, "looked at: {list}");
+            let body = json!({"definition": {"format": 1, "condition": condition}});
+            let saved = put(&server, &key, &format!("/api/v1/segments/on-{list}"), "", &body).await;
+            assert_eq!(warned(&saved), expected, "saved: {list}");
+        }
     });
 }
 

@@ -103,7 +103,8 @@ impl Seen {
 }
 
 impl Watch {
-    /// Loads it: all segments that were built for the condition that they have now, and the cut points in force.
+    /// Loads it: all segments that were built for the condition that they have now, and the cut points in force. Others
+    /// are laid aside: what would have moved their members by itself would be due for ever, as nobody answers it.
     ///
     /// # Errors
     /// What storage says.
@@ -123,6 +124,13 @@ impl Watch {
                 }
                 None => unbuilt.push(file.slug.clone()),
             }
+        }
+        let aside = built.into_iter().filter(|(slug, fingerprint)| {
+            !fingerprint.is_empty() && segments.iter().all(|one| one.file.slug != *slug)
+        });
+        let aside: Vec<Slug> = aside.map(|(slug, _)| slug).collect();
+        if !aside.is_empty() {
+            store.lay_segments_aside(aside).await?;
         }
         let rescorer = Rescorer::load(store).await?;
         let mut watch = Self {

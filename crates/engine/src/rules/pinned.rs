@@ -168,7 +168,7 @@ pub fn pin(rules: &Rules, versions: &Versions, saved: &[u32]) -> Pinned {
         .last
         .iter()
         .filter(|((kind, _), _)| *kind != DefinitionKind::Journey)
-        .map(|(name, definition)| (name.clone(), (definition.version, definition.content.to_string())))
+        .map(|(name, definition)| (name.clone(), (definition.version, definition.source().into_owned())))
         .collect();
     let mut open = vec![journey_text(rules)];
     for (definition, version) in rules.definitions.iter().zip(saved) {

@@ -118,7 +118,7 @@ where
     };
     for definition in templates(store).await? {
         let file = definition.slug.as_str();
-        let Ok(template) = read_template(&definition.content.to_string(), file, &context) else { continue };
+        let Ok(template) = read_template(&definition.source(), file, &context) else { continue };
         if names(template.reads(), kind, slug) {
             uses.users.push(User::Template(definition.slug.clone()));
         } else if template.reads().segments.is_disjoint(&through) {

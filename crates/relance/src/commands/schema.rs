@@ -20,6 +20,10 @@ enum Of {
     Journey,
     /// A segment
     Segment,
+    /// A template, with all kinds of blocks
+    Template,
+    /// A coupon set
+    Coupons,
 }
 
 /// Prints it.
@@ -30,6 +34,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let schema = match args.of {
         Of::Journey => journey::schema::schema(),
         Of::Segment => segment::file::json_schema(),
+        Of::Template => template::schema::schema(),
+        Of::Coupons => model::coupon::json_schema(),
     };
     let text = serde_json::to_string_pretty(&schema).map_err(|error| Failure::Other(error.to_string()))?;
     println!("{text}");

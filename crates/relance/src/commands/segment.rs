@@ -193,6 +193,8 @@ async fn build(store: &Sqlite, files: &[PathBuf], now: Timestamp, format: Format
             format!("{:.3}", stopwatch.elapsed().as_secs_f64()),
         ]);
     }
+    // An engine that is at work keeps them true from now on.
+    engine::live::book::touch_rules(store).await?;
     Ok(listing.print(format)?)
 }
 

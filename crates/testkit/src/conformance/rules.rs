@@ -62,6 +62,14 @@ where
         tell: Tell::default(),
     };
     db.commit_members(members()).await.unwrap();
+    // Laid aside: who is in it stays, nobody moves by time, and what was counted for its condition is not taken any more.
+    db.lay_segments_aside(vec![buyers.clone(), spring.clone()]).await.unwrap();
+    let (record, still) = db.load_members(buyers.clone()).await.unwrap().unwrap();
+    assert_eq!((record.fingerprint.as_str(), still.len()), ("", 2));
+    assert_eq!(db.load_due_flips(dated(9), 9).await.unwrap(), []);
+    assert_eq!(db.update_members(vec![(buyers.clone(), "f".into(), vec![])], dated(1)).await.unwrap(), []);
+    db.commit_members(members()).await.unwrap();
+    assert_eq!(db.load_due_flips(dated(9), 9).await.unwrap(), [(buyers.clone(), ContactId(1))]);
     db.add_codes(spring.clone(), vec!["ONE".into(), "TWO".into()], dated(1)).await.unwrap();
 
     let mark = db.rules_mark().await.unwrap();

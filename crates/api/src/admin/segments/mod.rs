@@ -83,3 +83,11 @@ fn body(workspace: &Workspace, file: &SegmentFile, record: Option<&SegmentRecord
 async fn workspace<S: Storage>(store: &S) -> ApiResult<Arc<Workspace>> {
     Ok(Arc::new(Workspace::load(store).await?))
 }
+
+/// The workspace to check a condition with: it knows the lists that there are, and a condition that names another is
+/// warned of.
+async fn checking<S: Storage>(store: &S) -> ApiResult<Workspace> {
+    let mut workspace = Workspace::load(store).await?;
+    workspace.schema.lists = engine::rules::known_lists(store).await?;
+    Ok(workspace)
+}

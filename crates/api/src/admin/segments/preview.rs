@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use storage::Storage;
 use utoipa::ToSchema;
 
-use super::workspace;
+use super::checking;
 use crate::{
     ApiResult, App,
     access::Viewer,
@@ -83,7 +83,7 @@ pub(crate) async fn handle<S: Storage>(
             .cure(format!("ask for 0 to {SAMPLE_MAX}"))
             .into());
     }
-    let workspace = workspace(&app.store).await?;
+    let workspace = Arc::new(checking(&app.store).await?);
     let (workspace, file, warnings) = read(&workspace, given)?;
     let now = app.now();
     let found =

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use engine::segments::{self, Workspace};
+use engine::segments;
 use segment::SegmentFile;
 use serde_json::json;
 use storage::Storage;
 use utoipa::ToSchema;
 
-use super::{SegmentBody, body};
+use super::{SegmentBody, body, checking};
 use crate::{
     ApiResult, App,
     access::Editor,
@@ -53,7 +53,7 @@ pub(crate) async fn handle<S: Storage>(
     Body(given): Body<PutDefinition>,
 ) -> ApiResult<Tagged<Saved>> {
     let (slug, text) = SEGMENT.incoming(&app.store, &slug, &precondition, given).await?;
-    let mut workspace = Workspace::load(&app.store).await?;
+    let mut workspace = checking(&app.store).await?;
     if let segment::Known::Only(names) = &mut workspace.schema.segments {
         names.insert(slug.to_string());
     }

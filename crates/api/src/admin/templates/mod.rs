@@ -67,20 +67,9 @@ fn compile(text: &str, slug: &Slug, context: &CompileContext<'_>) -> Result<(Doc
     Ok((document, template))
 }
 
-/// A template's file: it is stored as text or as a tree.
-fn source(definition: &Definition) -> String {
-    match &definition.content {
-        Value::String(text) => text.clone(),
-        tree => tree.to_string(),
-    }
-}
-
 fn body(definition: &Definition, context: &CompileContext<'_>) -> TemplateBody {
-    let text = source(definition);
-    let tree = match &definition.content {
-        Value::String(text) => model::doc::parse(text).map_or_else(|_| json!({}), |node| node.to_json()),
-        tree => tree.clone(),
-    };
+    let text = definition.source();
+    let tree = model::doc::parse(&text).map_or_else(|_| json!({}), |node| node.to_json());
     let (template, problems) = match compile(&text, &definition.slug, context) {
         Ok((_, template)) => {
             let warnings = template.warnings().to_vec();

@@ -8,7 +8,7 @@ use storage::Storage;
 use template::{RenderInput, Template};
 use utoipa::ToSchema;
 
-use super::{compile, context, currency, source};
+use super::{compile, context, currency};
 use crate::{
     ApiResult, App,
     access::Viewer,
@@ -73,7 +73,7 @@ pub(crate) async fn handle<S: Storage>(
     let (source, slug) = match &given.template {
         Some(name) => {
             let definition = TEMPLATE.find(&app.store, name).await?;
-            (source(&definition), definition.slug)
+            (definition.source().into_owned(), definition.slug)
         }
         None => (text(given.definition, given.source)?, said::slug("preview")?),
     };

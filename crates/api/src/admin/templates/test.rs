@@ -12,7 +12,7 @@ use storage::{
 };
 use utoipa::ToSchema;
 
-use super::{compile, context, preview::variables, source};
+use super::{compile, context, preview::variables};
 use crate::{
     ApiResult, App,
     access::Editor,
@@ -62,7 +62,7 @@ pub(crate) async fn handle<S: Storage>(
 ) -> ApiResult<Json<TestBody>> {
     let definition = TEMPLATE.find(&app.store, &slug).await?;
     let context = context(&app.store).await?;
-    let (_, template) = compile(&source(&definition), &definition.slug, &context)?;
+    let (_, template) = compile(&definition.source(), &definition.slug, &context)?;
     let contact = said::find_contact(&app.store, &given.contact).await?;
     let channel = template.channel();
     let to = match (&given.to, channel) {

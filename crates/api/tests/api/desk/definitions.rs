@@ -228,3 +228,31 @@ fn a_template_that_is_stored_as_text_is_read_as_any_other() {
         assert_eq!(seen.json()["subject"], "Thanks");
     });
 }
+
+#[test]
+fn a_journey_sends_a_template_that_is_stored_as_text_and_keeps_it_from_being_taken_back() {
+    block_on(async {
+        let mut desk = Desk::with_definitions().await;
+        let new = storage::settings::NewDefinition {
+            kind: DefinitionKind::Template,
+            slug: model::Slug::parse("thanks").unwrap(),
+            content: TEMPLATE.replace("Thank you", "Thank you - as text").into(),
+        };
+        let db = desk.server.store.db.clone();
+        assert_eq!(db.save_definitions(vec![new], desk.server.app.now()).await.unwrap(), [2]);
+        desk.publish("a", &json!({ "journey": JOURNEY })).await;
+        desk.delete("/api/v1/journeys/a/draft", "*").await;
+        desk.settle().await;
+        // What shows by a segment, and what is sent by a journey: both are seen to use what they use.
+        assert_eq!(
+            desk.users_of("/api/v1/segments/readers").await,
+            users(&[("journeys", "a"), ("segments", "close"), ("templates", "thanks")])
+        );
+        assert_eq!(desk.users_of("/api/v1/templates/thanks").await, users(&[("journeys", "a")]));
+        let entered = desk.post("/api/v1/journeys/a/enter", json!({"contacts": ["a", "d"]})).await;
+        assert_eq!(entered.status().as_u16(), 202, "{}", entered.text());
+        desk.settle().await;
+        let (report, to) = desk.deliver().await;
+        assert_eq!(to, ["a@example.test"], "{report:?}");
+    });
+}
