@@ -2,7 +2,10 @@
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use storage::outbox::{MessageState, OutboxStore, Outcome, Recorded};
+use storage::{
+    browse::MESSAGES_LOOKED_AT,
+    outbox::{MessageState, OutboxStore, Outcome, Recorded},
+};
 use testkit::block_on;
 
 use super::{Desk, hello};
@@ -61,6 +64,45 @@ fn messages_are_listed_by_filter_in_pages_and_shown() {
         assert!(policy.starts_with("sandbox;") && policy.contains("default-src 'none'"), "{policy}");
         assert_eq!(desk.get(&format!("/api/v1/messages/{}", "0".repeat(32))).await.code(), "not_found");
         assert_eq!(desk.get("/api/v1/messages/x").await.status(), StatusCode::NOT_FOUND);
+    });
+}
+
+#[test]
+fn a_rare_message_among_millions_is_looked_for_in_several_requests() {
+    block_on(async {
+        let mut desk = Desk::new().await;
+        sent(&mut desk).await;
+        // What is looked through is a span of places: the millions between the first message and the last need not be there.
+        let base = rusqlite::Connection::open(desk.server.store.file()).unwrap();
+        let last = 3_000_000;
+        let moved = |from: i64, to: i64| {
+            for table in ["outbox", "outbox_bodies"] {
+                base.execute(&format!("UPDATE {table} SET seq = ?2 WHERE seq = ?1"), [from, to]).unwrap();
+            }
+        };
+        moved(3, last);
+        moved(2, last - 1);
+        base.execute("UPDATE outbox SET reason = 'rare' WHERE seq = 1", []).unwrap();
+        let page = async |query: &str| desk.get(&format!("/api/v1/messages?{query}")).await.json();
+
+        // The lowest place of the two million that one request looks through, and the one below it.
+        let edge = last + 1 - 4 * MESSAGES_LOOKED_AT;
+        moved(1, edge);
+        let first = page("reason=rare").await;
+        assert_eq!(first["items"].as_array().unwrap().len(), 1, "{first}");
+        assert!(first["next"].is_string(), "what lies below was not looked at: {first}");
+        moved(edge, edge - 1);
+        let first = page("reason=rare").await;
+        assert_eq!(first["items"], json!([]));
+        let second = page(&format!("reason=rare&cursor={}", first["next"].as_str().unwrap())).await;
+        assert_eq!(second["items"][0]["contact"]["name"], "a", "{second}");
+        assert_eq!(second["next"], Value::Null, "{second}");
+
+        // Three on two pages: the second holds what is left, however far below it stands.
+        let first = page("limit=2").await;
+        assert_eq!(first["items"].as_array().unwrap().len(), 2);
+        let second = page(&format!("limit=2&cursor={}", first["next"].as_str().unwrap())).await;
+        assert_eq!(second["items"][0]["contact"]["name"], "a", "{second}");
     });
 }
 
