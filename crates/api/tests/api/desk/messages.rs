@@ -147,3 +147,40 @@ fn waiting_messages_are_taken_back_and_failed_ones_tried_again() {
         }
     });
 }
+
+#[test]
+fn figures_tell_where_messages_stand_that_have_not_come_to_an_end() {
+    block_on(async {
+        let mut desk = Desk::new().await;
+        sent(&mut desk).await;
+        let db = &desk.server.store.db;
+        let stands = async || {
+            let text = desk.get("/metrics").await.text();
+            let count = |state: &str| -> u64 {
+                let begin = format!("relance_outbox{{state=\"{state}\"}} ");
+                let line = text.lines().find_map(|line| line.strip_prefix(&begin));
+                line.unwrap_or_else(|| panic!("{state} is not in {text}")).parse().unwrap()
+            };
+            ["due", "later", "claimed", "handing_over"].map(count)
+        };
+        assert_eq!(stands().await, [3, 0, 0, 0]);
+        let now = desk.server.app.now();
+        let due = db.next_due().await.unwrap().unwrap().0;
+        desk.server.clock.set(due);
+        assert_eq!(stands().await, [3, 0, 0, 0], "due at this instant");
+        desk.server.clock.set(due.plus(-1));
+        assert_eq!(stands().await, [0, 3, 0, 0], "a moment before");
+        desk.server.clock.set(now);
+
+        let claimed = db.claim_messages(now, now, now.plus_days(1), 2).await.unwrap();
+        assert_eq!(stands().await, [1, 0, 2, 0]);
+        let record = async |outcome: Outcome| {
+            let recorded = Recorded { seq: claimed[0].seq, attempt: claimed[0].attempt, outcome };
+            assert!(db.record_outcomes(now, vec![recorded]).await.unwrap().is_empty());
+        };
+        record(Outcome::HandingOver { witness: None, lease_until: None }).await;
+        assert_eq!(stands().await, [1, 0, 1, 1]);
+        record(Outcome::Sent { detail: "250 ok".into() }).await;
+        assert_eq!(stands().await, [1, 0, 1, 0], "what is settled is not among them");
+    });
+}
