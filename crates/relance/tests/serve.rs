@@ -124,7 +124,8 @@ fn it_serves_and_stops_in_order() {
     for figure in [
         "relance_http_requests_total",
         "relance_inputs_waiting",
-        "relance_outbox_waiting",
+        "relance_outbox{state=\"due\"} 0",
+        "relance_outbox{state=\"handing_over\"} 0",
         "relance_refused_messages_total 0",
         "# TYPE relance_http_requests counter",
         "# EOF",

@@ -2,6 +2,7 @@
 
 mod handover;
 mod happenings;
+mod open;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,8 +12,8 @@ use storage::{
     Result, StoreError, Urgency,
     outbox::{
         AddressHash, Channel, ClaimedMessage, MessageCount, MessageFilter, MessageId, MessageRow,
-        MessageState, OutboxMessage, OutboxStore, Outcome, Recipient, Recorded, SendPoint, SentMark, Settled,
-        Suppression, SuppressionReason,
+        MessageState, OpenMessages, OutboxMessage, OutboxStore, Outcome, Recipient, Recorded, SendPoint,
+        SentMark, Settled, Suppression, SuppressionReason,
     },
 };
 
@@ -577,6 +578,10 @@ impl OutboxStore for Sqlite {
             Ok(at.map(|at| (Timestamp(at), waiting as u64)))
         })
         .await
+    }
+
+    async fn count_open(&self, now: Timestamp) -> Result<OpenMessages> {
+        self.read(move |connection| open::count(connection, now)).await
     }
 
     async fn count_messages(&self, filter: MessageFilter) -> Result<Vec<MessageCount>> {

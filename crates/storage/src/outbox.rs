@@ -305,6 +305,21 @@ pub struct Settled {
     pub uncertain: u64,
 }
 
+/// Messages that have not come to an end, by where they stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenMessages {
+    /// They may leave now.
+    pub due: u64,
+    /// They are held until a later instant: their own, quiet hours, a send limit, the next try.
+    pub later: u64,
+    /// A worker prepares them.
+    pub claimed: u64,
+    /// A worker may be talking to the server about them.
+    pub handing_over: u64,
+    /// When the first of those that wait may leave, or might have left.
+    pub next: Option<Timestamp>,
+}
+
 /// An address without saying which: the first 16 bytes of a SHA-256 of channel and folded address. It is all that the
 /// suppression list keeps, so that an erased person stays suppressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -444,6 +459,10 @@ pub trait OutboxStore {
 
     /// When the next waiting message is due, and how many wait.
     fn next_due(&self) -> impl Future<Output = Result<Option<(Timestamp, u64)>>> + Send;
+
+    /// How many have not come to an end. It costs a look at each of these, in indexes that a message leaves when it is
+    /// settled: however many were sent, they cost nothing.
+    fn count_open(&self, now: Timestamp) -> impl Future<Output = Result<OpenMessages>> + Send;
 
     /// How many stand where, by send point, state and reason.
     fn count_messages(&self, filter: MessageFilter)

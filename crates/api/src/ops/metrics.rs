@@ -38,6 +38,12 @@ struct What {
     what: &'static str,
 }
 
+/// Where a message stands that has not come to an end. How many came to which end is counted as it happens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stands {
+    state: &'static str,
+}
+
 /// Figures about the server itself.
 #[derive(Debug)]
 pub struct Metrics {
@@ -48,7 +54,7 @@ pub struct Metrics {
     delivered: Family<What, Counter>,
     inputs_waiting: Gauge,
     alarms_late: Gauge<f64, AtomicU64>,
-    outbox_waiting: Gauge,
+    outbox: Family<Stands, Gauge>,
     outbox_late: Gauge<f64, AtomicU64>,
     /// Counted at the door of tracking.
     pub(crate) refused: Counter,
@@ -70,8 +76,8 @@ impl Default for Metrics {
         let seconds: Family<Route, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(SECONDS));
         let (worked, delivered) = (Family::default(), Family::default());
-        let (inputs_waiting, outbox_waiting, contacts, memory) =
-            (Gauge::default(), Gauge::default(), Gauge::default(), Gauge::default());
+        let (inputs_waiting, contacts, memory) = (Gauge::default(), Gauge::default(), Gauge::default());
+        let outbox = Family::default();
         let (alarms_late, outbox_late) = (Gauge::default(), Gauge::default());
         registry.register("http_requests", "Requests that were answered", answered.clone());
         registry.register_with_unit("http_request", "How long answers took", Unit::Seconds, seconds.clone());
@@ -88,7 +94,9 @@ impl Default for Metrics {
             Unit::Seconds,
             alarms_late.clone(),
         );
-        registry.register("outbox_waiting", "Messages that wait to be handed over", outbox_waiting.clone());
+        let about =
+            "Messages that have not come to an end: due, held until later, claimed, being handed over";
+        registry.register("outbox", about, outbox.clone());
         registry.register_with_unit(
             "outbox_late",
             "How long the earliest waiting message is overdue",
@@ -117,7 +125,7 @@ impl Default for Metrics {
             delivered,
             inputs_waiting,
             alarms_late,
-            outbox_waiting,
+            outbox,
             outbox_late,
             refused,
             contacts,
@@ -178,9 +186,16 @@ impl Metrics {
         let last = store.last_input().await?;
         self.inputs_waiting.set(first.map_or(0, |first| last - first + 1));
         self.alarms_late.set(late(store.next_alarm().await?));
-        let next = storage::outbox::OutboxStore::next_due(store).await?;
-        self.outbox_waiting.set(next.map_or(0, |(_, waiting)| waiting.cast_signed()));
-        self.outbox_late.set(late(next.map(|(due, _)| due)));
+        let open = store.count_open(now).await?;
+        for (state, count) in [
+            ("due", open.due),
+            ("later", open.later),
+            ("claimed", open.claimed),
+            ("handing_over", open.handing_over),
+        ] {
+            self.outbox.get_or_create(&Stands { state }).set(count.cast_signed());
+        }
+        self.outbox_late.set(late(open.next));
         self.contacts.set(store.count_contacts().await?.0.cast_signed());
         // A database that is closed has no log.
         let bytes = log.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |file| file.len());

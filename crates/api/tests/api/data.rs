@@ -8,6 +8,7 @@ use model::{Consent, ConsentState, Slug, Timestamp};
 use serde_json::{Value, json};
 use storage::{
     access::KeyScope,
+    catalogue::PRODUCTS_LOOKED_AT,
     imports::{ContactPatch, ImportBatch, ImportStore},
     live::LiveStore,
     outbox::{MessageFilter, OutboxStore},
@@ -55,6 +56,40 @@ async fn put(server: &Server, key: &str, path: &str, condition: &str, body: &Val
         request = request.header(name, value);
     }
     server.send(request.body(Body::from(body.to_string())).unwrap()).await
+}
+
+#[test]
+fn a_rare_product_of_a_large_catalogue_is_looked_for_in_several_requests() {
+    block_on(async {
+        let (server, key) = shop().await;
+        let base = rusqlite::Connection::open(server.store.file()).unwrap();
+        let add = |from: usize, to: usize, name: &str| {
+            let sql = "INSERT INTO products (product_id, external_id, price_at, profile)
+                WITH RECURSIVE n (id) AS (SELECT ?1 UNION ALL SELECT id + 1 FROM n WHERE id < ?2)
+                SELECT n.id, 'N' || n.id, price_at, json_set(profile, '$.external_id', 'N' || n.id, '$.name', ?3)
+                FROM n, products WHERE product_id = 1";
+            base.execute(sql, (from as i64, to as i64, name)).unwrap();
+        };
+        let search = async |query: &str| {
+            let page = server.get(&key, &format!("/api/v1/products?{query}")).await.json();
+            let found: Vec<String> =
+                page["items"].as_array().unwrap().iter().map(|item| item["id"].to_string()).collect();
+            (found, page["next"].as_str().map(str::to_owned))
+        };
+        let edge = PRODUCTS_LOOKED_AT;
+        add(4, edge - 1, "Common");
+        add(edge, edge, "Rare");
+        assert_eq!(search("search=nowhere").await, (Vec::new(), None), "all were looked at");
+        let (found, next) = search("search=rare").await;
+        assert_eq!((found.len(), next), (1, None), "{found:?}");
+
+        add(edge + 1, edge + 1, "Rarer");
+        let (found, next) = search("search=rarer").await;
+        assert_eq!(found, Vec::<String>::new());
+        let next = next.expect("one was not looked at");
+        let (found, next) = search(&format!("search=rarer&cursor={next}")).await;
+        assert_eq!((found.len(), next), (1, None), "{found:?}");
+    });
 }
 
 #[test]

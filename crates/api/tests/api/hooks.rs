@@ -173,6 +173,56 @@ fn what_happens_is_told_once_signed_and_to_who_asked_for_it() {
 }
 
 #[test]
+fn what_was_to_be_told_or_was_told_of_somebody_goes_with_an_erasure() {
+    block_on(async {
+        let server = Server::new();
+        let owner = server.key(KeyScope::Admin).await;
+        let (url, calls) = receiver(Arc::new(Mutex::new(200))).await;
+        let wanted = json!({"url": url, "kinds": ["Product Viewed"]});
+        let id = server.post(&owner, "/api/v1/webhooks", wanted).await.json()["id"].as_i64().unwrap();
+        let path = format!("/api/v1/webhooks/{id}");
+        viewed(&server, "ann", "told-of-ann", true).await;
+        viewed(&server, "bob", "told-of-bob", true).await;
+        worker(&server).settle().await.unwrap();
+        viewed(&server, "ann", "waits-for-ann", true).await;
+        viewed(&server, "bob", "waits-for-bob", true).await;
+        let list = server.get(&owner, &format!("{path}/deliveries")).await.json();
+        let of_ann = list["items"][0]["id"].as_i64().unwrap();
+        assert_eq!(list["items"].as_array().unwrap().len(), 4, "{list}");
+        assert_eq!(server.get(&owner, &path).await.json()["waiting"], 2);
+
+        let erased = server.ask(Method::DELETE, &owner, "/api/v1/contacts/ann", None).await;
+        assert_eq!(erased.status(), StatusCode::NO_CONTENT, "{}", erased.text());
+        let list = server.get(&owner, &format!("{path}/deliveries")).await.json();
+        assert_eq!(list["items"].as_array().unwrap().len(), 2, "those of bob alone: {list}");
+        assert_eq!(server.get(&owner, &path).await.json()["waiting"], 1);
+        let replay = server.post(&owner, &format!("{path}/deliveries/{of_ann}/replay"), json!({})).await;
+        assert_ne!(replay.json()["replayed"], 1, "{}", replay.text());
+        let all = json!({"since": "2026-11-02T09:00:00Z"});
+        assert_eq!(server.post(&owner, &format!("{path}/replay"), all).await.json()["replayed"], 1);
+        worker(&server).settle().await.unwrap();
+        let told = calls.lock().unwrap().clone();
+        let products: Vec<&str> =
+            told.iter().map(|call| call.body["data"]["properties"]["product_id"].as_str().unwrap()).collect();
+        let together = |part: &[&str]| {
+            let mut part: Vec<String> = part.iter().map(|told| (*told).to_owned()).collect();
+            part.sort_unstable();
+            part
+        };
+        assert_eq!(together(&products[..2]), ["told-of-ann", "told-of-bob"]);
+        assert_eq!(together(&products[2..]), ["told-of-bob", "waits-for-bob"], "nothing of ann any more");
+        // Nor do the lines that are left hold any of it.
+        let base = rusqlite::Connection::open(server.store.file()).unwrap();
+        let left: i64 = base
+            .query_row("SELECT count(*) FROM hook_deliveries WHERE properties LIKE '%ann%'", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(left, 0);
+    });
+}
+
+#[test]
 fn a_failing_address_is_tried_again_left_alone_and_at_last_given_up() {
     block_on(async {
         let server = Server::new();

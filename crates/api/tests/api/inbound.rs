@@ -22,6 +22,8 @@ use ring::{
 use serde_json::{Value, json};
 use sha2::Sha256;
 use storage::{
+    access::KeyScope,
+    consents::{ConsentStep, ConsentStore},
     contacts::ContactStore,
     events::EventStore,
     imports::{ImportBatch, ImportStore},
@@ -191,7 +193,7 @@ fn a_complaint_ends_the_purpose_and_the_address() {
         let config =
             inbound::Config { postmark_secret: Some("hook:s3cret".into()), ..inbound::Config::default() };
         let server = server(config);
-        let (ann, _) = mailed(&server, "ann", "a").await;
+        let (ann, id) = mailed(&server, "ann", "a").await;
         let event = json!({"RecordType": "SpamComplaint", "ID": 7, "Email": "ann@example.test"}).to_string();
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         for wrong in ["", "Basic", &basic("hook:other"), "Bearer s3cret"] {
@@ -209,6 +211,24 @@ fn a_complaint_ends_the_purpose_and_the_address() {
         assert_eq!(contact.consent("newsletter"), ConsentState::Unsubscribed);
         assert_eq!(contact.consents[0].source, "complaint");
         assert!(contact.consents[0].proof.starts_with("report:postmark:"), "{}", contact.consents[0].proof);
+        // The history of consents keeps who took it back, what, and by which report: after the yes, and once.
+        let log = server.store.db.load_consent_log(ann).await.unwrap();
+        let told: Vec<_> =
+            log.iter().map(|entry| (entry.purpose.as_str(), entry.step, entry.source.as_str())).collect();
+        let yes = ("newsletter", ConsentStep::Subscribed, "test");
+        assert_eq!(told, [yes, ("newsletter", ConsentStep::Unsubscribed, "complaint")]);
+        assert_eq!(log[1].proof, format!("report:postmark:{id}"));
+        let again =
+            call(&server, "/inbound/postmark", &[("authorization", &basic("hook:s3cret"))], &event).await;
+        assert_eq!(again.json()["repeated"], 1, "{}", again.text());
+        let owner = server.key(KeyScope::Admin).await;
+        let exported = server.get(&owner, "/api/v1/contacts/ann/export").await.json();
+        let history = exported["consent_history"].as_array().unwrap();
+        assert_eq!(history.len(), 2, "{exported}");
+        assert_eq!(
+            (&history[1]["step"], &history[1]["source"]),
+            (&json!("unsubscribed"), &json!("complaint"))
+        );
         for kind in [kind::EMAIL_COMPLAINED, kind::UNSUBSCRIBED] {
             assert_eq!(events(&server, ann, kind).await, 1, "{kind}");
         }

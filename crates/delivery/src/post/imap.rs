@@ -12,6 +12,7 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
+    client::TlsStream,
     rustls::{ClientConfig, pki_types::ServerName},
 };
 
@@ -32,10 +33,21 @@ const MAILS_MAX: usize = 200;
 pub struct Imap {
     host: String,
     port: u16,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Tls,
     user: String,
     password: String,
     mailbox: String,
+}
+
+/// How the connection is kept from being read.
+#[derive(Clone)]
+enum Tls {
+    /// TLS from the first byte.
+    Wrapper(Arc<ClientConfig>),
+    /// STARTTLS, or nothing is sent.
+    Required(Arc<ClientConfig>),
+    /// Not at all: for this machine.
+    None,
 }
 
 /// Never shows the password.
@@ -60,39 +72,49 @@ fn wrong(why: &str) -> Problem {
 }
 
 impl Imap {
-    /// Reads `imaps://USER:PASSWORD@HOST[:PORT][/MAILBOX]`, or `imap://…` without TLS for a server on this machine. User
-    /// and password may hold `%XX`. `authorities` are trusted beside those of browsers (PEM).
+    /// Reads `imaps://USER:PASSWORD@HOST[:PORT][/MAILBOX]` (TLS from the first byte) or `imap://…` (STARTTLS or nothing;
+    /// without TLS for a server on this machine). `?tls=` says otherwise, by the words of SMTP: `required`, `wrapper`, or
+    /// `none` for this machine. User, password and mailbox may hold `%XX`. `authorities` are trusted beside those of
+    /// browsers (PEM).
     ///
     /// # Errors
     /// `imap.url`, `fetch.tls`.
     pub fn parse(url: &str, authorities: Option<&[u8]>) -> Result<Self, Problem> {
-        let (secure, rest) = match (url.strip_prefix("imaps://"), url.strip_prefix("imap://")) {
+        let (wrapped, rest) = match (url.strip_prefix("imaps://"), url.strip_prefix("imap://")) {
             (Some(rest), _) => (true, rest),
             (_, Some(rest)) => (false, rest),
             _ => return Err(wrong("it starts with neither imaps:// nor imap://")),
         };
         let (login, place) = rest.rsplit_once('@').ok_or_else(|| wrong("it names no user"))?;
         let (user, password) = login.split_once(':').ok_or_else(|| wrong("the user has no password"))?;
+        let (place, options) = place.split_once('?').unwrap_or((place, ""));
         let (place, mailbox) = place.split_once('/').unwrap_or((place, ""));
         let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, rest)) => (host, rest.strip_prefix(':')),
             None => place.rsplit_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
         };
-        let port = match port {
-            None => {
-                if secure {
-                    993
-                } else {
-                    143
-                }
-            }
-            Some(port) => port.parse().map_err(|_| wrong("the port is none"))?,
-        };
         let local = host.eq_ignore_ascii_case("localhost")
             || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        if host.is_empty() || (!secure && !local) {
-            return Err(wrong("a password is sent to another machine by imaps:// alone"));
+        if host.is_empty() {
+            return Err(wrong("it names no server"));
         }
+        let tls = match (options, wrapped) {
+            ("", true) | ("tls=wrapper", _) => Tls::Wrapper(fetch::client_tls(authorities)?),
+            ("tls=none", false) if !local => {
+                return Err(wrong("a password is sent to another machine by TLS alone"));
+            }
+            ("tls=none", false) => Tls::None,
+            ("", false) if local => Tls::None,
+            ("" | "tls=required", false) => Tls::Required(fetch::client_tls(authorities)?),
+            _ => {
+                return Err(wrong("what stands behind the ? is none of tls=required, tls=wrapper, tls=none"));
+            }
+        };
+        let port = match port {
+            None if matches!(tls, Tls::Wrapper(_)) => 993,
+            None => 143,
+            Some(port) => port.parse().map_err(|_| wrong("the port is none"))?,
+        };
         let text = |text: &str| {
             let decoded =
                 decoded(text).ok_or_else(|| wrong("a % has no two hexadecimal digits behind it"))?;
@@ -102,7 +124,7 @@ impl Imap {
         Ok(Self {
             host: host.to_owned(),
             port,
-            tls: if secure { Some(fetch::client_tls(authorities)?) } else { None },
+            tls,
             user: text(user)?,
             password: text(password)?,
             mailbox: if mailbox.is_empty() { "INBOX".to_owned() } else { text(mailbox)? },
@@ -122,24 +144,36 @@ impl Imap {
         let place = (self.host.as_str(), self.port);
         let stream = timeout(ANSWER_WITHIN, TcpStream::connect(place)).await;
         let stream = stream.map_err(|_| "no connection".to_owned())?.map_err(|error| error.to_string())?;
-        let Some(tls) = &self.tls else { return self.work(stream, store, links, clock).await };
+        match &self.tls {
+            Tls::None => self.work(Session::greeted(stream).await?, store, links, clock).await,
+            Tls::Wrapper(tls) => {
+                let session = Session::greeted(self.encrypted(tls, stream).await?).await?;
+                self.work(session, store, links, clock).await
+            }
+            Tls::Required(tls) => {
+                let stream = Session::greeted(stream).await?.started_tls().await?;
+                self.work(Session::new(self.encrypted(tls, stream).await?), store, links, clock).await
+            }
+        }
+    }
+
+    async fn encrypted(
+        &self,
+        tls: &Arc<ClientConfig>,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, String> {
         let name = ServerName::try_from(self.host.clone()).map_err(|error| error.to_string())?;
         let stream = timeout(ANSWER_WITHIN, TlsConnector::from(Arc::clone(tls)).connect(name, stream)).await;
-        let stream = stream.map_err(|_| "no TLS in time".to_owned())?.map_err(|error| error.to_string())?;
-        self.work(stream, store, links, clock).await
+        stream.map_err(|_| "no TLS in time".to_owned())?.map_err(|error| error.to_string())
     }
 
     async fn work<T: AsyncRead + AsyncWrite + Unpin, S: PostStore + Sync>(
         &self,
-        stream: T,
+        mut session: Session<T>,
         store: &S,
         links: &Links,
         clock: &dyn Clock,
     ) -> Result<Polled, String> {
-        let mut session = Session { stream: BufReader::new(stream), tag: 0 };
-        if !session.line().await?.starts_with("* OK") {
-            return Err("the server does not want to talk".to_owned());
-        }
         session.ask(&format!("LOGIN {} {}", quoted(&self.user), quoted(&self.password))).await?;
         session.ask(&format!("SELECT {}", quoted(&self.mailbox))).await?;
         let found = session.ask("UID SEARCH UNSEEN").await?;
@@ -181,6 +215,37 @@ struct Session<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
+    fn new(stream: T) -> Self {
+        Self { stream: BufReader::new(stream), tag: 0 }
+    }
+
+    /// With a server that has said that it wants to talk.
+    async fn greeted(stream: T) -> Result<Self, String> {
+        let mut session = Self::new(stream);
+        if session.line().await?.starts_with("* OK") {
+            return Ok(session);
+        }
+        Err("the server does not want to talk".to_owned())
+    }
+
+    /// Asks for TLS. A server that does not offer it is told nothing; what somebody put in between before TLS began would
+    /// be taken for the server's own words, and ends the session (RFC 9051, §6.2.1).
+    async fn started_tls(mut self) -> Result<T, String> {
+        let offered = self.ask("CAPABILITY").await?;
+        let has = |part: &Part| {
+            let words = part.text.strip_prefix("* CAPABILITY ");
+            words.is_some_and(|words| words.split(' ').any(|word| word.eq_ignore_ascii_case("STARTTLS")))
+        };
+        if !offered.iter().any(has) {
+            return Err("the server does not offer STARTTLS: the password is not sent to it".to_owned());
+        }
+        self.ask("STARTTLS").await?;
+        if !self.stream.buffer().is_empty() {
+            return Err("something was said between STARTTLS and TLS".to_owned());
+        }
+        Ok(self.stream.into_inner())
+    }
+
     async fn line(&mut self) -> Result<String, String> {
         let mut line = Vec::new();
         let mut some = (&mut self.stream).take(LINE_MAX);
@@ -273,13 +338,37 @@ mod tests {
         assert_eq!((imap.user.as_str(), imap.password.as_str(), imap.port), ("me@shop.example", "p/w", 993));
         assert_eq!(format!("{imap:?}"), "Imap(mail.shop.example:993/Bounces)");
         assert_eq!(Imap::parse("imap://u:p@127.0.0.1", None).unwrap().mailbox, "INBOX");
+        let way = |url: &str| {
+            let imap = Imap::parse(url, None).unwrap();
+            let word = match imap.tls {
+                Tls::Wrapper(_) => "wrapper",
+                Tls::Required(_) => "required",
+                Tls::None => "none",
+            };
+            (word, imap.port)
+        };
+        for (url, expected) in [
+            ("imaps://u:p@mail.shop.example", ("wrapper", 993)),
+            ("imap://u:p@mail.shop.example/x?tls=wrapper", ("wrapper", 993)),
+            ("imap://u:p@mail.shop.example", ("required", 143)),
+            ("imap://u:p@mail.shop.example:144/x?tls=required", ("required", 144)),
+            ("imap://u:p@localhost?tls=required", ("required", 143)),
+            ("imap://u:p@localhost", ("none", 143)),
+            ("imap://u:p@[::1]/x?tls=none", ("none", 143)),
+        ] {
+            assert_eq!(way(url), expected, "{url}");
+        }
         for bad in [
             "pop3://u:p@h",
             "imaps://h",
             "imaps://u@h",
             "imaps://u:p@",
             "imaps://u:p@h:x",
-            "imap://u:p@mail.shop.example",
+            "imap://u:p@mail.shop.example?tls=none",
+            "imap://u:p@mail.shop.example?tls=opportunistic",
+            "imaps://u:p@mail.shop.example?tls=required",
+            "imaps://u:p@127.0.0.1?tls=none",
+            "imap://u:p@127.0.0.1?ssl=1",
             "imaps://u:p%0d%0aA1 LOGOUT@h",
             "imaps://u:p@h/x%22%0a",
             "imaps://u:%zz@h",

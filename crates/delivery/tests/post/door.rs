@@ -9,6 +9,7 @@ use delivery::post::{
 };
 use model::{Channel, Clock};
 use storage::{
+    consents::{ConsentStep, ConsentStore},
     outbox::{AddressHash, OutboxStore},
     post::{PostStore, ReportKind},
 };
@@ -116,6 +117,33 @@ async fn a_bounce_for_an_address_that_we_made_is_believed_and_no_other_address_i
     assert!(is_suppressed(&world, "ann@example.test").await && !is_suppressed(&world, "x@y.example").await);
     assert_eq!(world.store.load_reports(id).await.unwrap()[0].kind, ReportKind::Hard);
     assert!(client.say("QUIT\r\n").await.starts_with("221"));
+}
+
+#[tokio::test]
+async fn a_complaint_stands_in_the_history_of_consents_with_its_report() {
+    let world = World::new().await;
+    let sink = Sink::start(Manners::default()).await;
+    let ann = world.contact("ann@example.test").await;
+    let before = world.store.load_consent_log(ann).await.unwrap().len();
+    let id = world.decide(ann, "a").await;
+    world.deliver(World::smtp(&sink), &world.delivery()).await;
+    let address = open(&world, Limits::default()).await;
+    let mut client = Client::new(address).await;
+    let arf = "From: feedback@isp.example\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\n\n\
+               --b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Loop/1.0\nVersion: 1\n\n--b--"
+        .replace('\n', "\r\n");
+    let ours = token::return_path(&links(), id, "bounces@shop.example");
+    for _ in 0..2 {
+        assert!(client.mail(&ours, &arf).await.starts_with("250"));
+    }
+    let log = world.store.load_consent_log(ann).await.unwrap();
+    assert_eq!(log.len(), before + 1, "told twice, it is written down once: {log:?}");
+    let last = log.iter().max_by_key(|entry| entry.no).unwrap();
+    assert_eq!(
+        (last.purpose.as_str(), last.step, last.source.as_str(), last.at),
+        ("newsletter", ConsentStep::Unsubscribed, "complaint", world.now())
+    );
+    assert_eq!(last.proof, format!("report:arf:{id}"));
 }
 
 #[tokio::test]

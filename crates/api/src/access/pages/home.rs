@@ -30,14 +30,16 @@ pub(super) async fn show<S: Storage>(State(app): State<App<S>>, headers: HeaderM
     };
     let csrf = account.csrf;
     let user = UserBody::from(account.user);
-    let name = if user.name.is_empty() { &user.email } else { &user.name };
+    // Who has given no name is known by the address alone.
+    let name = match user.name.as_str() {
+        "" => String::new(),
+        name => format!("<dt>{}</dt><dd>{}</dd>", words.name, escaped(name)),
+    };
     let body = format!(
-        "<p>{}</p><dl><dt>{}</dt><dd>{}</dd><dt>{}</dt><dd>{}</dd><dt>{}</dt><dd>{}</dd></dl>\
+        "<p>{}</p><dl>{name}<dt>{}</dt><dd>{}</dd><dt>{}</dt><dd>{}</dd></dl>\
          <form method=\"post\" action=\"/account/sign-out\"><input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\
          <button>{}</button></form><p><a href=\"/api/openapi.json\">{}</a></p>",
         words.pages_later,
-        words.name,
-        escaped(name),
         words.email,
         escaped(&user.email),
         words.role,

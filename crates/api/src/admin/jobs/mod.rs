@@ -10,6 +10,7 @@ mod import;
 pub(crate) mod importing;
 mod link;
 mod list;
+mod parts;
 pub(crate) mod simulating;
 mod worker;
 

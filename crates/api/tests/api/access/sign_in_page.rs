@@ -61,9 +61,17 @@ fn somebody_signs_in_sees_who_they_are_and_signs_out() {
         assert!(cookie.starts_with("__Host-relance_session=") && cookie.contains("SameSite=Strict"));
         assert_eq!(target(&browser.get(PAGE).await), "/account", "somebody is signed in already");
         let home = browser.get("/account").await.text();
-        for part in ["Ann &lt;b&gt;", ANN, "Editor", "/api/openapi.json", "action=\"/account/sign-out\""] {
+        for part in
+            ["Name", "Ann &lt;b&gt;", ANN, "Editor", "/api/openapi.json", "action=\"/account/sign-out\""]
+        {
             assert!(home.contains(part), "{part}: {home}");
         }
+        // Without a name the address is shown, and once.
+        let change = UserChange { name: Some(String::new()), ..UserChange::default() };
+        server.store.db.change_user(ann, change, deed(&server)).await.unwrap();
+        let nameless = browser.get("/account").await.text();
+        assert_eq!(nameless.matches(ANN).count(), 1, "{nameless}");
+        assert!(!nameless.contains("<dt>Name</dt>"), "{nameless}");
         let out = "/account/sign-out";
         let refused = fill(&mut browser, out, "en", "csrf=of-another").await;
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);

@@ -1,5 +1,7 @@
 //! Imports, exports and simulations as jobs.
 
+use std::convert::Infallible;
+
 use axum::{
     body::Body,
     http::{Method, Request, header},
@@ -17,13 +19,10 @@ use crate::support::Answer;
 
 /// Lets a worker work until the job is over.
 async fn over(desk: &Desk, id: &Value) -> Value {
-    let path = format!("/api/v1/jobs/{id}");
+    // Asked of the base: how often depends on the machine, and requests are counted by a clock that stands still.
+    let (no, db) = (id.as_i64().unwrap(), desk.server.store.db.clone());
     let ended = async {
-        loop {
-            let job = desk.get(&path).await.json();
-            if !matches!(job["state"].as_str(), Some("waiting" | "running")) {
-                return job;
-            }
+        while !db.load_job(no).await.unwrap().unwrap().state.is_over() {
             tokio::task::yield_now().await;
         }
     };
@@ -31,10 +30,10 @@ async fn over(desk: &Desk, id: &Value) -> Value {
     let worker = tokio::spawn(api::admin::jobs::work(desk.server.app.clone(), async {
         drop(stopped.await);
     }));
-    let job = ended.await;
+    ended.await;
     drop(stop);
     worker.await.unwrap().unwrap();
-    job
+    desk.get(&format!("/api/v1/jobs/{id}")).await.json()
 }
 
 async fn send(desk: &Desk, query: &str, body: impl Into<Body>) -> Answer {
@@ -113,6 +112,177 @@ fn what_cannot_be_imported_is_said_at_once_and_nothing_is_kept() {
         assert_eq!(uploads(&desk), 0);
         assert_eq!(send(&desk, "kind=contacts", line).await.status().as_u16(), 202);
         assert_eq!(uploads(&desk), 1);
+    });
+}
+
+/// A part of a form: its headers and its content.
+fn part(name: &str, file_name: Option<&str>, content: &str) -> String {
+    let file_name = file_name.map(|name| format!("; filename=\"{name}\"")).unwrap_or_default();
+    format!("--b0\r\nContent-Disposition: form-data; name=\"{name}\"{file_name}\r\n\r\n{content}\r\n")
+}
+
+async fn send_form(desk: &Desk, query: &str, body: impl Into<Body>) -> Answer {
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(format!("/api/v1/imports?{query}"))
+        .header(header::AUTHORIZATION, format!("Bearer {}", desk.key))
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b0");
+    desk.server.send(request.body(body.into()).unwrap()).await
+}
+
+/// A body that comes in pieces of so many bytes.
+fn in_pieces(text: &str, of: usize) -> Body {
+    let pieces: Vec<_> =
+        text.as_bytes().chunks(of).map(|piece| Ok::<_, Infallible>(piece.to_vec())).collect();
+    Body::from_stream(futures_util::stream::iter(pieces))
+}
+
+#[test]
+fn a_file_comes_as_a_part_of_a_form_with_its_settings_before_and_after_it() {
+    block_on(async {
+        let desk = Desk::new().await;
+        let file = "Email;Vorname\r\n--b\r\ne1@example.test;Eins\r\n";
+        let form = part("kind", None, "contacts")
+            + &part("delimiter", None, ";")
+            + &part("file", Some("leute.csv"), file)
+            + &part("map", None, "email=Email,first_name=Vorname")
+            + "--b0--\r\n";
+        for size in [1, 7, 64, form.len()] {
+            let answer = send_form(&desk, "contact_key=email", in_pieces(&form, size)).await;
+            assert_eq!(answer.status().as_u16(), 202, "{}", answer.text());
+            let job = answer.json();
+            let request = &job["request"];
+            assert_eq!(
+                (&request["name"], &request["delimiter"]),
+                (&json!("leute.csv"), &json!(";")),
+                "{job}"
+            );
+            let job = over(&desk, &job["id"]).await;
+            assert_eq!((&job["state"], &job["result"]["rows"]), (&json!("done"), &json!(2)), "{job}");
+            // Line ends within the file are its own: what only looks like the end of a part is none.
+            assert_eq!(job["result"]["rejected"], json!(1), "{job}");
+        }
+        assert_eq!(desk.server.store.db.count_contacts().await.unwrap().0, 5);
+        let named = part("name", None, "people") + &form;
+        let job = send_form(&desk, "contact_key=email", named).await.json();
+        assert_eq!(job["request"]["name"], "people", "what is said goes before what the file is called");
+    });
+}
+
+#[test]
+fn forms_that_cannot_be_imported_are_refused_and_nothing_of_them_is_kept() {
+    block_on(async {
+        let desk = Desk::new().await;
+        let file = part("file", Some("a.csv"), "email\na@example.test\n");
+        let kind = part("kind", None, "contacts");
+        let end = "--b0--\r\n";
+        let cases = [
+            ("", format!("{kind}{end}"), 422, "import.no_file", "part `file`"),
+            ("", format!("{kind}{file}{file}{end}"), 422, "import.two_files", "one after the other"),
+            (
+                "",
+                format!("{kind}{file}{}{end}", part("curency", None, "EUR")),
+                422,
+                "import.unknown_part",
+                "`currency`",
+            ),
+            ("", format!("{}{kind}{end}", part("fiel", None, "x")), 422, "import.unknown_part", "`file`"),
+            ("", format!("{kind}{kind}{file}{end}"), 422, "import.said_twice", "say it once"),
+            ("kind=contacts", format!("{kind}{file}{end}"), 422, "import.said_twice", "say it once"),
+            ("kind=contacts", format!("{}{end}", part("file", None, "")), 422, "file.empty", ""),
+            ("", format!("{file}{end}"), 400, "body.invalid", "missing field `kind`"),
+            (
+                "",
+                format!("{file}{}{end}", part("kind", None, "people")),
+                400,
+                "body.invalid",
+                "unknown variant",
+            ),
+            ("kind=contacts&why=1", format!("{file}{end}"), 400, "body.invalid", "unknown field"),
+            (
+                "kind=contacts",
+                format!("{}{file}{end}", part("map", None, "nope=Email")),
+                422,
+                "mapping.unknown_field",
+                "",
+            ),
+            (
+                "kind=contacts",
+                format!("{}{end}", part("file", Some(&"x".repeat(201)), "email\n")),
+                422,
+                "import.name",
+                "200",
+            ),
+            (
+                "kind=contacts",
+                format!("--b0\r\nX: y\r\n\r\nemail\n\r\n{end}"),
+                422,
+                "import.unknown_part",
+                "",
+            ),
+            ("kind=contacts", file.clone(), 400, "upload.broken", "again"),
+            ("kind=contacts", "email\na@example.test\n".into(), 400, "upload.broken", "again"),
+            ("kind=contacts", String::new(), 400, "upload.broken", "again"),
+        ];
+        for (query, form, status, code, said) in cases {
+            let answer = send_form(&desk, query, form.clone()).await;
+            assert_eq!((answer.status().as_u16(), answer.code().as_str()), (status, code), "{query} {form}");
+            assert!(answer.text().contains(said), "{}", answer.text());
+        }
+        let binary =
+            [part("map", None, "").trim_end().as_bytes(), b"\r\n\r\n\xff\r\n", end.as_bytes()].concat();
+        assert_eq!(send_form(&desk, "kind=contacts", binary).await.code(), "body.invalid");
+        let unended = Request::builder()
+            .method(Method::POST)
+            .uri("/api/v1/imports?kind=contacts")
+            .header(header::AUTHORIZATION, format!("Bearer {}", desk.key))
+            .header(header::CONTENT_TYPE, "multipart/form-data");
+        let answer = desk.server.send(unended.body(format!("{file}{end}").into()).unwrap()).await;
+        assert_eq!((answer.status().as_u16(), answer.code().as_str()), (400, "body.invalid"));
+        assert!(answer.text().contains("boundary"), "{}", answer.text());
+        assert_eq!(uploads(&desk), 0);
+        let viewer = desk.server.key(KeyScope::Read).await;
+        let answer = desk.server.ask_with(Method::POST, &viewer, "/api/v1/imports", None, &[]).await;
+        assert_eq!(answer.code(), "access.forbidden");
+    });
+}
+
+#[test]
+fn a_form_has_the_limits_of_its_file_of_its_settings_and_of_what_stands_before_a_part() {
+    block_on(async {
+        let mut config = api::Config::default();
+        config.desk.upload_max = 100;
+        let desk = Desk::over(crate::support::Server::with(config)).await;
+        let file = |bytes: usize| part("file", None, &("email\n".to_owned() + &"x".repeat(bytes - 6)));
+        let status = async |form: String, size: usize| {
+            let answer = send_form(&desk, "kind=contacts", in_pieces(&form, size)).await;
+            (answer.status().as_u16(), answer.code())
+        };
+        let taken = (202, String::new());
+        for size in [10, 4096] {
+            assert_eq!(status(file(100) + "--b0--", size).await, taken);
+            assert_eq!(status(file(101) + "--b0--", size).await, (413, "upload.too_large".into()));
+        }
+        // A mapping file with a long comment; the part's name counts.
+        let settings =
+            |bytes: usize| part("mapping", None, &("{}\n#".to_owned() + &" ".repeat(bytes - 4 - 7)));
+        let max = 1 << 20;
+        assert_eq!(status(settings(max) + &file(10) + "--b0--", 4096).await, taken);
+        let past = (422, "import.settings_too_large".into());
+        assert_eq!(status(settings(max + 1) + &file(10) + "--b0--", 4096).await, past);
+        let two = settings(max - 9) + &part("encoding", None, "x") + &file(10) + "--b0--";
+        assert_ne!(status(two, 4096).await, past);
+        let two = settings(max - 9) + &part("encoding", None, "xx") + &file(10) + "--b0--";
+        assert_eq!(status(two, 4096).await, past);
+        // What comes before the first part, in pieces of a byte: the last of them is the end of the part's head.
+        let head = |bytes: usize| {
+            let file = file(10);
+            let own = file.find("\r\n\r\n").unwrap() + 4;
+            "x".repeat(bytes - own - 2) + "\r\n" + &file + "--b0--"
+        };
+        assert_eq!(status(head(16 << 10), 1).await, taken);
+        assert_eq!(status(head((16 << 10) + 1), 1).await, (400, "body.invalid".into()));
+        assert_eq!(uploads(&desk), 4);
     });
 }
 

@@ -2,7 +2,10 @@
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use storage::outbox::{MessageState, OutboxStore, Outcome, Recorded};
+use storage::{
+    browse::MESSAGES_LOOKED_AT,
+    outbox::{MessageState, OutboxStore, Outcome, Recorded},
+};
 use testkit::block_on;
 
 use super::{Desk, hello};
@@ -65,6 +68,45 @@ fn messages_are_listed_by_filter_in_pages_and_shown() {
 }
 
 #[test]
+fn a_rare_message_among_millions_is_looked_for_in_several_requests() {
+    block_on(async {
+        let mut desk = Desk::new().await;
+        sent(&mut desk).await;
+        // What is looked through is a span of places: the millions between the first message and the last need not be there.
+        let base = rusqlite::Connection::open(desk.server.store.file()).unwrap();
+        let last = 3_000_000;
+        let moved = |from: i64, to: i64| {
+            for table in ["outbox", "outbox_bodies"] {
+                base.execute(&format!("UPDATE {table} SET seq = ?2 WHERE seq = ?1"), [from, to]).unwrap();
+            }
+        };
+        moved(3, last);
+        moved(2, last - 1);
+        base.execute("UPDATE outbox SET reason = 'rare' WHERE seq = 1", []).unwrap();
+        let page = async |query: &str| desk.get(&format!("/api/v1/messages?{query}")).await.json();
+
+        // The lowest place of the two million that one request looks through, and the one below it.
+        let edge = last + 1 - 4 * MESSAGES_LOOKED_AT;
+        moved(1, edge);
+        let first = page("reason=rare").await;
+        assert_eq!(first["items"].as_array().unwrap().len(), 1, "{first}");
+        assert!(first["next"].is_string(), "what lies below was not looked at: {first}");
+        moved(edge, edge - 1);
+        let first = page("reason=rare").await;
+        assert_eq!(first["items"], json!([]));
+        let second = page(&format!("reason=rare&cursor={}", first["next"].as_str().unwrap())).await;
+        assert_eq!(second["items"][0]["contact"]["name"], "a", "{second}");
+        assert_eq!(second["next"], Value::Null, "{second}");
+
+        // Three on two pages: the second holds what is left, however far below it stands.
+        let first = page("limit=2").await;
+        assert_eq!(first["items"].as_array().unwrap().len(), 2);
+        let second = page(&format!("limit=2&cursor={}", first["next"].as_str().unwrap())).await;
+        assert_eq!(second["items"][0]["contact"]["name"], "a", "{second}");
+    });
+}
+
+#[test]
 fn waiting_messages_are_taken_back_and_failed_ones_tried_again() {
     block_on(async {
         let mut desk = Desk::new().await;
@@ -103,5 +145,42 @@ fn waiting_messages_are_taken_back_and_failed_ones_tried_again() {
         ] {
             assert_eq!(desk.post("/api/v1/messages/cancel", body).await.code(), code);
         }
+    });
+}
+
+#[test]
+fn figures_tell_where_messages_stand_that_have_not_come_to_an_end() {
+    block_on(async {
+        let mut desk = Desk::new().await;
+        sent(&mut desk).await;
+        let db = &desk.server.store.db;
+        let stands = async || {
+            let text = desk.get("/metrics").await.text();
+            let count = |state: &str| -> u64 {
+                let begin = format!("relance_outbox{{state=\"{state}\"}} ");
+                let line = text.lines().find_map(|line| line.strip_prefix(&begin));
+                line.unwrap_or_else(|| panic!("{state} is not in {text}")).parse().unwrap()
+            };
+            ["due", "later", "claimed", "handing_over"].map(count)
+        };
+        assert_eq!(stands().await, [3, 0, 0, 0]);
+        let now = desk.server.app.now();
+        let due = db.next_due().await.unwrap().unwrap().0;
+        desk.server.clock.set(due);
+        assert_eq!(stands().await, [3, 0, 0, 0], "due at this instant");
+        desk.server.clock.set(due.plus(-1));
+        assert_eq!(stands().await, [0, 3, 0, 0], "a moment before");
+        desk.server.clock.set(now);
+
+        let claimed = db.claim_messages(now, now, now.plus_days(1), 2).await.unwrap();
+        assert_eq!(stands().await, [1, 0, 2, 0]);
+        let record = async |outcome: Outcome| {
+            let recorded = Recorded { seq: claimed[0].seq, attempt: claimed[0].attempt, outcome };
+            assert!(db.record_outcomes(now, vec![recorded]).await.unwrap().is_empty());
+        };
+        record(Outcome::HandingOver { witness: None, lease_until: None }).await;
+        assert_eq!(stands().await, [1, 0, 1, 1]);
+        record(Outcome::Sent { detail: "250 ok".into() }).await;
+        assert_eq!(stands().await, [1, 0, 1, 0], "what is settled is not among them");
     });
 }

@@ -1,7 +1,7 @@
 //! Records that a mail domain has to publish, and whether they are there.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -21,6 +21,11 @@ const SERVICES: [(&str, &str); 6] = [
     ("brevo.com", "include:spf.brevo.com"),
     ("gmail.com", "include:_spf.google.com"),
 ];
+
+/// Most addresses of a server, and names of an address, that are looked at.
+const ADDRESSES_MAX: usize = 4;
+/// Longest way through a compressed name, in labels and jumps: no name has more labels.
+const STEPS_MAX: usize = 128;
 
 /// What is known of the way that mails go.
 pub(super) struct Facts<'a> {
@@ -47,8 +52,17 @@ pub(super) struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub(super) enum Kind {
+    A = 1,
+    Ptr = 12,
     Mx = 15,
     Txt = 16,
+    /// RFC 3596.
+    Aaaa = 28,
+}
+
+/// The mail service that a server belongs to.
+fn service(server: &str) -> Option<(&'static str, &'static str)> {
+    SERVICES.into_iter().find(|(name, _)| server == *name || server.ends_with(&format!(".{name}")))
 }
 
 /// What to publish.
@@ -56,9 +70,8 @@ pub(super) fn records(facts: &Facts<'_>) -> Vec<Record> {
     let own = domain(facts.from).to_ascii_lowercase();
     let back = domain(facts.return_path).to_ascii_lowercase();
     let server = facts.server.unwrap_or_default().to_ascii_lowercase();
-    let service = SERVICES.iter().find(|(name, _)| server == *name || server.ends_with(&format!(".{name}")));
-    let sends = match service {
-        Some((_, include)) => (*include).to_owned(),
+    let sends = match service(&server) {
+        Some((_, include)) => include.to_owned(),
         None if server.is_empty() || server == "localhost" || server.parse::<IpAddr>().is_ok() => {
             "mx".to_owned()
         }
@@ -95,12 +108,94 @@ pub(super) async fn look(facts: &Facts<'_>, server: Option<SocketAddr>) -> Vec<F
         server = server.filter(|_| found.is_some());
         findings.push(finding(&record, found.as_deref()));
     }
-    findings.push(Finding::look(
-        "PTR",
-        "not checked: only the mail server knows the address that it sends from",
-        "its address must lead to its name, and its name back to its address",
-    ));
+    findings.push(reverse(facts.server.unwrap_or_default(), server).await);
     findings
+}
+
+/// Whether the addresses of the mail server lead to a name, and that name back to them (RFC 1912 §2.1): many do not take
+/// mail from others.
+async fn reverse(host: &str, server: Option<SocketAddr>) -> Finding {
+    const WHAT: &str = "PTR";
+    let cure = "its address must lead to its name, and its name back to its address: whoever rents out the address sets it";
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    if let Some((name, _)) = service(&host) {
+        return Finding::well(WHAT, format!("{name} sends from addresses of its own, and looks after them"));
+    }
+    let unknown = |why: &str| Finding::look(WHAT, format!("not checked: {why}"), cure);
+    let silent = "no name server answers";
+    let addresses = match (host.parse::<IpAddr>(), server) {
+        _ if host.is_empty() || host == "localhost" => Vec::new(),
+        (Ok(address), _) => vec![address],
+        (_, None) => return unknown(silent),
+        (_, Some(server)) => match addresses(server, &host).await {
+            Some(found) if found.is_empty() => {
+                return Finding::look(WHAT, format!("{host} leads to no address"), cure);
+            }
+            Some(found) => found,
+            None => return unknown(silent),
+        },
+    };
+    let addresses: Vec<IpAddr> = addresses.into_iter().filter(is_public).take(ADDRESSES_MAX).collect();
+    if addresses.is_empty() {
+        return unknown("only the mail server knows the address that it sends from");
+    }
+    let Some(server) = server else { return unknown(silent) };
+    let (mut well, mut wrong) = (Vec::new(), Vec::new());
+    for address in addresses {
+        let Some(names) = ask(server, &reversed(address), Kind::Ptr).await else { return unknown(silent) };
+        if names.is_empty() {
+            return Finding::look(WHAT, format!("{address} leads to no name"), cure);
+        }
+        let mut back = None;
+        for name in names.iter().take(ADDRESSES_MAX) {
+            let Some(found) = self::addresses(server, name).await else { return unknown(silent) };
+            back = back.or_else(|| found.contains(&address).then_some(name));
+        }
+        match back {
+            Some(name) => well.push(format!("{address} is {name}, and back")),
+            None => wrong.push(format!("{address} leads to {}, which does not lead back", names[0])),
+        }
+    }
+    if wrong.is_empty() {
+        return Finding::well(WHAT, well.join("; "));
+    }
+    Finding::bad(WHAT, wrong.join("; "), cure)
+}
+
+/// Where a name leads, in both versions of the protocol.
+async fn addresses(server: SocketAddr, name: &str) -> Option<Vec<IpAddr>> {
+    let (four, six) = (ask(server, name, Kind::A).await?, ask(server, name, Kind::Aaaa).await?);
+    Some(four.iter().chain(&six).filter_map(|text| text.parse().ok()).collect())
+}
+
+/// Whether others see an address as it is.
+fn is_public(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(four) => {
+            !(four.is_loopback() || four.is_private() || four.is_link_local() || four.is_unspecified())
+        }
+        IpAddr::V6(six) => {
+            !(six.is_loopback()
+                || six.is_unique_local()
+                || six.is_unicast_link_local()
+                || six.is_unspecified())
+        }
+    }
+}
+
+/// The name that an address is looked up under (RFC 1035 §3.5, RFC 3596 §2.5).
+fn reversed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(four) => {
+            let [a, b, c, d] = four.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(six) => {
+            let halves = |byte: u8| [byte & 15, byte >> 4];
+            let digits = six.octets().into_iter().rev().flat_map(halves);
+            digits.map(|digit| format!("{digit:x}.")).collect::<String>() + "ip6.arpa"
+        }
+    }
 }
 
 /// What the answers say of a record; without any it was not checked.
@@ -115,7 +210,7 @@ fn finding(record: &Record, found: Option<&[String]>) -> Finding {
     let squeezed = |text: &str| text.split_whitespace().collect::<String>();
     let beginning = record.value.split([' ', ';']).next().unwrap_or_default();
     let fitting: Vec<&String> = match record.kind {
-        Kind::Mx => found.iter().collect(),
+        Kind::A | Kind::Aaaa | Kind::Ptr | Kind::Mx => found.iter().collect(),
         Kind::Txt => found.iter().filter(|text| text.starts_with(beginning)).collect(),
     };
     match fitting.as_slice() {
@@ -160,7 +255,7 @@ async fn ask(server: SocketAddr, name: &str, kind: Kind) -> Option<Vec<String>> 
 /// A question (RFC 1035 §4.1), with room for a long answer (RFC 6891).
 fn query(id: [u8; 2], name: &str, kind: Kind) -> Option<Vec<u8>> {
     let mut bytes = vec![id[0], id[1], 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-    for label in name.split('.') {
+    for label in name.trim_end_matches('.').split('.') {
         bytes.push(u8::try_from(label.len()).ok().filter(|len| (1..=63).contains(len))?);
         bytes.extend_from_slice(label.as_bytes());
     }
@@ -186,10 +281,15 @@ fn read(answer: &[u8], id: [u8; 2], kind: Kind) -> Option<Vec<String>> {
         at = behind_name(answer, at)?;
         let (found, len) = (number(at)?, usize::from(number(at + 8)?));
         let data = answer.get(at + 10..at + 10 + len)?;
-        match kind {
-            Kind::Txt if found == Kind::Txt as u16 => records.push(texts(data)),
-            Kind::Mx if found == Kind::Mx as u16 => records.push(number(at + 10)?.to_string()),
-            _ => {}
+        // Aliases on the way to what was asked for stand among the answers too.
+        if found == kind as u16 {
+            records.push(match kind {
+                Kind::Txt => texts(data),
+                Kind::Mx => number(at + 10)?.to_string(),
+                Kind::A => Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).to_string(),
+                Kind::Aaaa => Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).to_string(),
+                Kind::Ptr => name_at(answer, at + 10)?,
+            });
         }
         at += 10 + len;
     }
@@ -205,6 +305,25 @@ fn behind_name(answer: &[u8], mut at: usize) -> Option<usize> {
             len => at += 1 + usize::from(len),
         }
     }
+}
+
+/// A name, whose end may stand elsewhere (RFC 1035 §4.1.4), even in circles.
+fn name_at(answer: &[u8], mut at: usize) -> Option<String> {
+    let mut labels: Vec<String> = Vec::new();
+    for _ in 0..STEPS_MAX {
+        match usize::from(*answer.get(at)?) {
+            0 => return Some(labels.join(".")),
+            len if len & 0xc0 == 0xc0 => at = (len & 0x3f) << 8 | usize::from(*answer.get(at + 1)?),
+            len => {
+                let label = answer.get(at + 1..at + 1 + len)?;
+                // What is shown on a terminal and asked for again holds nothing strange.
+                let plain = label.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte));
+                labels.push(String::from_utf8(label.to_vec()).ok().filter(|_| plain)?);
+                at += 1 + len;
+            }
+        }
+    }
+    None
 }
 
 /// The strings of a TXT record, joined.
@@ -227,8 +346,8 @@ mod tests {
         Key::parse("shop.example", "relance", &delivery::dkim::new_ed25519().unwrap()).unwrap()
     }
 
-    /// A name server that answers each question with these texts.
-    async fn server(records: Vec<(&'static str, String)>) -> SocketAddr {
+    /// A name server that answers each question with these records.
+    async fn server(records: Vec<(&'static str, Kind, String)>) -> SocketAddr {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         tokio::spawn(async move {
@@ -247,8 +366,8 @@ mod tests {
                 let name = name.trim_end_matches('.').to_owned();
                 let found: Vec<&String> = records
                     .iter()
-                    .filter(|(known, _)| *known == name && kind == 16)
-                    .map(|(_, text)| text)
+                    .filter(|(known, of, _)| *known == name && kind == *of as u8)
+                    .map(|(.., text)| text)
                     .collect();
                 let mut answer = question[..at + 5].to_vec();
                 (answer[2], answer[3]) = (0x81, if found.is_empty() { 0x83 } else { 0x80 });
@@ -256,9 +375,23 @@ mod tests {
                 for text in found {
                     answer.extend_from_slice(&[0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60]);
                     let mut data = Vec::new();
-                    for piece in text.as_bytes().chunks(200) {
-                        data.push(piece.len() as u8);
-                        data.extend_from_slice(piece);
+                    match text.parse::<IpAddr>() {
+                        Ok(IpAddr::V4(four)) => data.extend(four.octets()),
+                        Ok(IpAddr::V6(six)) => data.extend(six.octets()),
+                        Err(_) => {
+                            let is_name = kind == Kind::Ptr as u8;
+                            let labels = text.split('.').map(str::as_bytes);
+                            let pieces: Vec<&[u8]> = if is_name {
+                                labels.collect()
+                            } else {
+                                text.as_bytes().chunks(200).collect()
+                            };
+                            for piece in pieces {
+                                data.push(piece.len() as u8);
+                                data.extend_from_slice(piece);
+                            }
+                            data.extend(is_name.then_some(0));
+                        }
                     }
                     answer.extend_from_slice(&(data.len() as u16).to_be_bytes());
                     answer.extend_from_slice(&data);
@@ -292,9 +425,9 @@ mod tests {
     async fn records_are_looked_up_and_compared() {
         let (ours, theirs) = (key(), key());
         let address = server(vec![
-            ("shop.example", "v=spf1 mx ~all".into()),
-            ("shop.example", "google-site-verification=x".into()),
-            ("relance._domainkey.shop.example", theirs.record().replace("; ", ";")),
+            ("shop.example", Kind::Txt, "v=spf1 mx ~all".into()),
+            ("shop.example", Kind::Txt, "google-site-verification=x".into()),
+            ("relance._domainkey.shop.example", Kind::Txt, theirs.record().replace("; ", ";")),
         ])
         .await;
         let keys = [ours];
@@ -321,6 +454,68 @@ mod tests {
             none.iter().all(|f| f.verdict == Verdict::Look && f.found.starts_with("not checked")),
             "{none:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn the_mail_servers_address_leads_to_a_name_and_back() {
+        let a = |name, address: &str| (name, Kind::A, address.to_owned());
+        let ptr = |address, name: &str| (address, Kind::Ptr, name.to_owned());
+        let six = "5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
+        let address = server(vec![
+            a("mail.shop.example", "198.51.100.7"),
+            ("mail.shop.example", Kind::Aaaa, "2001:db8::25".into()),
+            ptr("7.100.51.198.in-addr.arpa", "mail.shop.example"),
+            ptr(six, "mail.shop.example"),
+            a("bare.shop.example", "198.51.100.8"),
+            a("wrong.shop.example", "198.51.100.9"),
+            ptr("9.100.51.198.in-addr.arpa", "host-9.provider.example"),
+            a("host-9.provider.example", "198.51.100.99"),
+            a("inside.shop.example", "10.0.0.7"),
+        ])
+        .await;
+        for (host, verdict, said) in [
+            (
+                "mail.shop.example",
+                Verdict::Well,
+                "198.51.100.7 is mail.shop.example, and back; 2001:db8::25 is",
+            ),
+            ("MAIL.shop.example", Verdict::Well, "198.51.100.7 is mail.shop.example"),
+            ("198.51.100.7", Verdict::Well, "198.51.100.7 is mail.shop.example"),
+            ("[2001:db8::25]", Verdict::Well, "2001:db8::25 is mail.shop.example"),
+            ("bare.shop.example", Verdict::Look, "198.51.100.8 leads to no name"),
+            (
+                "wrong.shop.example",
+                Verdict::Bad,
+                "leads to host-9.provider.example, which does not lead back",
+            ),
+            ("smtp.sendgrid.net", Verdict::Well, "addresses of its own"),
+            ("inside.shop.example", Verdict::Look, "not checked: only the mail server knows"),
+            ("nowhere.shop.example", Verdict::Look, "nowhere.shop.example leads to no address"),
+            ("localhost", Verdict::Look, "not checked: only the mail server knows"),
+            ("127.0.0.1", Verdict::Look, "not checked: only the mail server knows"),
+        ] {
+            let found = reverse(host, Some(address)).await;
+            assert_eq!(found.verdict, verdict, "{host}: {found:?}");
+            assert!(found.found.contains(said), "{host}: {found:?}");
+        }
+        for host in ["mail.shop.example", "198.51.100.7"] {
+            let found = reverse(host, None).await;
+            assert_eq!(
+                (found.verdict, found.found.as_str()),
+                (Verdict::Look, "not checked: no name server answers")
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_read_where_their_ends_stand_elsewhere_and_never_in_circles() {
+        let answer = b"\x04shop\x07example\0\x04mail\xc0\x00";
+        assert_eq!(name_at(answer, 14).as_deref(), Some("mail.shop.example"));
+        assert_eq!(name_at(answer, 0).as_deref(), Some("shop.example"));
+        assert_eq!(name_at(b"\xc0\x00", 0), None, "a circle");
+        assert_eq!(name_at(b"\x04mail\xc0\x00", 0), None, "a circle that grows");
+        assert_eq!(name_at(b"\x03a\x1bb\0", 0), None, "what a terminal would obey");
+        assert_eq!(name_at(b"\x05mail", 0), None);
     }
 
     #[test]

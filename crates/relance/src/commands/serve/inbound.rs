@@ -28,7 +28,7 @@ pub struct Inbound {
     /// An address beside the return path that --bounce-listen takes mail for, as that of a feedback loop
     #[arg(long, env = "RELANCE_BOUNCE_ADDRESS", value_name = "ADDRESS")]
     bounce_address: Vec<String>,
-    /// Read bounces and complaints from a mailbox too: imaps://USER:PASSWORD@HOST/MAILBOX
+    /// Read bounces and complaints from a mailbox too: imaps://USER:PASSWORD@HOST/MAILBOX, or imap:// with STARTTLS
     #[arg(long, env = "RELANCE_BOUNCE_IMAP", hide_env_values = true, value_name = "URL")]
     bounce_imap: Option<String>,
     /// How often the mailbox of --bounce-imap is looked at
