@@ -1,5 +1,5 @@
 //! Seeds that once found something, and others: `RELANCE_SIM_SEEDS` says how many, `RELANCE_SIM_FROM` from which one on.
-//! The gate tells 96.
+//! The gate tells 2,000.
 
 use sim::{BOUNDS, many};
 

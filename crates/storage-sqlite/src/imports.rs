@@ -26,6 +26,7 @@ use storage::{
 
 use crate::{
     Sqlite,
+    caches::Caches,
     catalogue::DayDeltas,
     live::{Kinds, Queue},
     pool::driver,
@@ -37,11 +38,12 @@ const ID_LEN_MAX: usize = 255;
 
 impl ImportStore for Sqlite {
     async fn import(&self, batch: ImportBatch) -> Result<ImportOutcome> {
+        let caches = self.caches();
         let known: Vec<Option<ProductId>> =
-            batch.codes().iter().map(|code| self.caches().products.get(code).map(ProductId)).collect();
+            batch.codes().iter().map(|code| caches.products.get(code).map(ProductId)).collect();
         // What happens now goes before everything else; a file of the past after it.
         let urgency = if batch.live { Urgency::Urgent } else { Urgency::Bulk };
-        let (outcome, named) = self.write(urgency, move |transaction| run(transaction, batch, known)).await?;
+        let (outcome, named) = self.write(urgency, move |transaction| run(transaction, &caches, batch, known)).await?;
         self.caches().products.add(named);
         Ok(outcome)
     }
@@ -69,7 +71,7 @@ impl ImportStore for Sqlite {
 /// Takes a batch inside a transaction, for what belongs together with it.
 pub(crate) fn run_all(connection: &Connection, batch: ImportBatch) -> Result<ImportOutcome> {
     let known = vec![None; batch.codes().len()];
-    run(connection, batch, known).map(|(outcome, _)| outcome)
+    run(connection, &Caches::default(), batch, known).map(|(outcome, _)| outcome)
 }
 
 /// Products by name that are now certain to exist.
@@ -77,6 +79,7 @@ type Named = Vec<(String, u32)>;
 
 fn run(
     connection: &Connection,
+    caches: &Caches,
     mut batch: ImportBatch,
     known: Vec<Option<ProductId>>,
 ) -> Result<(ImportOutcome, Named)> {
@@ -85,7 +88,7 @@ fn run(
     let order_updates = std::mem::take(&mut batch.order_updates);
     let cart_changes = std::mem::take(&mut batch.cart_changes);
     let (carts, events) = (std::mem::take(&mut batch.carts), std::mem::take(&mut batch.events));
-    let mut work = Work::begin(connection, &batch, known)?;
+    let mut work = Work::begin(connection, caches, &batch, known)?;
     work.take_contacts(contacts)?;
     work.take_products(products)?;
     work.take_orders(orders)?;
@@ -124,6 +127,7 @@ fn run(
 /// A batch at work inside its transaction.
 struct Work<'a> {
     connection: &'a Connection,
+    caches: &'a Caches,
     now: Timestamp,
     codes: &'a [String],
     /// By code; none until it is asked for.
@@ -149,11 +153,13 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn begin(
         connection: &'a Connection,
+        caches: &'a Caches,
         batch: &'a ImportBatch,
         products: Vec<Option<ProductId>>,
     ) -> Result<Self> {
         Ok(Self {
             connection,
+            caches,
             now: batch.now,
             codes: batch.codes(),
             products,

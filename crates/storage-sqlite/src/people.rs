@@ -21,13 +21,16 @@ use storage::{
 
 pub(crate) use merge::{Moved, departed_since, merge, tell};
 
-use crate::{Sqlite, contacts::load_one, pool::driver, rows::last_number};
+use crate::{Sqlite, contacts::load_one, pool::driver, recent::Recent, rows::last_number};
 
 impl PeopleStore for Sqlite {
     async fn merge_contacts(&self, winner: ContactId, loser: ContactId, now: Timestamp) -> Result<Merged> {
         storage::fault::point("merge.before");
+        let caches = self.caches();
         let merged = self
-            .write(Urgency::Urgent, move |transaction| merge_named(transaction, winner, loser, now))
+            .write(Urgency::Urgent, move |transaction| {
+                merge_named(transaction, &caches.recent, winner, loser, now)
+            })
             .await?;
         storage::fault::point("merge.after");
         Ok(merged)
@@ -153,6 +156,7 @@ pub(crate) fn forwarded(connection: &Connection, id: ContactId) -> Result<Contac
 /// A merge that somebody asked for, with its input.
 fn merge_named(
     connection: &Connection,
+    recent: &Recent,
     winner: ContactId,
     loser: ContactId,
     now: Timestamp,
@@ -166,7 +170,7 @@ fn merge_named(
             return Ok(Merged::Unknown(if id == into { winner } else { loser }));
         }
     }
-    let moved = merge(connection, into, of, now)?;
+    let moved = merge(connection, recent, into, of, now)?;
     tell(connection, vec![moved], now)?;
     storage::fault::point("merge.before_commit");
     Ok(Merged::Done)

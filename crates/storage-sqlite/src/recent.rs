@@ -17,7 +17,7 @@ use std::{
 };
 
 use model::{ContactId, Event, Timestamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use storage::Result;
 
 use self::index::Index;
@@ -253,23 +253,36 @@ pub(crate) fn add(connection: &Connection, event: &EventRow<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Moves the events of a contact into its history now, before their turn: for whoever changes histories.
-pub(crate) fn settle(connection: &Connection, contact: ContactId) -> Result<()> {
+/// Moves the events of a contact into its history now, before their turn: for whoever changes histories. With `recent` only
+/// the contact's own rows are looked up, and those that came after the last commit; without it all rows are.
+pub(crate) fn settle(connection: &Connection, recent: Option<&Recent>, contact: ContactId) -> Result<()> {
     let mut state = State::read(connection)?;
-    if state.is_empty() {
+    if state.is_empty() && state.phase == Phase::Done {
         return Ok(());
     }
     let prepare = |sql| connection.prepare_cached(sql).map_err(driver);
-    let own: Vec<(Mark, Option<String>)> = prepare(
-        "SELECT event_no, contact_id, at, kind_id, product FROM recent_events
-         WHERE contact_id = ?1 ORDER BY event_no",
-    )?
-    .query_map([contact.0], |row| {
+    let read = |row: &rusqlite::Row<'_>| {
         let mark = Mark { no: row.get(0)?, contact: row.get(1)?, at: row.get(2)?, kind: row.get(3)? };
         Ok((mark, row.get(4)?))
-    })
-    .and_then(Iterator::collect)
-    .map_err(driver)?;
+    };
+    let (numbers, up_to) = recent.map_or_else(|| (Vec::new(), 0), |recent| recent.lock().of_contact(contact));
+    let mut own: Vec<(Mark, Option<String>)> = Vec::new();
+    {
+        let mut one = prepare(
+            "SELECT event_no, contact_id, at, kind_id, product FROM recent_events
+             WHERE event_no = ?1 AND contact_id = ?2",
+        )?;
+        for no in numbers {
+            own.extend(one.query_row((no, contact.0), read).optional().map_err(driver)?);
+        }
+        let mut later = prepare(
+            "SELECT event_no, contact_id, at, kind_id, product FROM recent_events
+             WHERE event_no > ?1 AND contact_id = ?2",
+        )?;
+        let rows = later.query_map((up_to, contact.0), read).map_err(driver)?;
+        own.extend(rows.collect::<rusqlite::Result<Vec<_>>>().map_err(driver)?);
+    }
+    own.sort_unstable_by_key(|(mark, _)| mark.no);
     if own.is_empty() {
         return Ok(());
     }

@@ -151,7 +151,7 @@ impl Work<'_> {
         };
         let first = rank(&self.contact(one)?) <= rank(&self.contact(other)?);
         let (winner, loser) = if first { (one, other) } else { (other, one) };
-        let moved = people::merge(self.connection, winner, loser, self.now)?;
+        let moved = people::merge(self.connection, &self.caches.recent, winner, loser, self.now)?;
         for id in self.contacts.values_mut().filter(|id| **id == loser) {
             *id = winner;
         }

@@ -127,7 +127,7 @@ impl Gone<'_> {
     /// Orders stay without a name: revenue and best sellers are made of them, and a file that is imported again must know
     /// them. Everything else of the history goes.
     fn history(&self) -> Result<()> {
-        crate::recent::settle(self.connection, ContactId(self.id))?;
+        crate::recent::settle(self.connection, None, ContactId(self.id))?;
         self.run(
             "DELETE FROM message_ids WHERE message_id IN
                (SELECT message_id FROM events WHERE contact_id = ?1 AND message_id IS NOT NULL)",

@@ -16,6 +16,7 @@ use crate::{
     contacts::{load_one, update},
     live::add_inputs,
     pool::driver,
+    recent::Recent,
     rows::{blob, from_json, inconsistent, take_numbers, text},
 };
 
@@ -37,6 +38,7 @@ pub(crate) struct Moved {
 /// Makes the loser part of the winner; both must be there. [`tell`] must follow in the same transaction.
 pub(crate) fn merge(
     connection: &Connection,
+    recent: &Recent,
     winner: ContactId,
     loser: ContactId,
     now: Timestamp,
@@ -46,7 +48,7 @@ pub(crate) fn merge(
     };
     let (own, other) = (load(winner)?, load(loser)?);
     let joined = profile::join(&own, &other, now);
-    let pair = Pair { connection, winner: winner.0, loser: loser.0 };
+    let pair = Pair { connection, recent, winner: winner.0, loser: loser.0 };
     pair.identifiers(&joined, &other)?;
     pair.history()?;
     storage::fault::point("merge.in_history");
@@ -104,6 +106,7 @@ type Ordinals = BTreeMap<i64, i64>;
 
 struct Pair<'c> {
     connection: &'c Connection,
+    recent: &'c Recent,
     winner: i64,
     loser: i64,
 }
@@ -158,7 +161,7 @@ impl Pair<'_> {
             "UPDATE order_ids SET contact_id = ?1
              WHERE external_id IN (SELECT external_id FROM orders WHERE contact_id = ?2)",
         )?;
-        crate::recent::settle(self.connection, ContactId(self.loser))?;
+        crate::recent::settle(self.connection, Some(self.recent), ContactId(self.loser))?;
         self.run(
             "UPDATE message_ids SET contact_id = ?1 WHERE message_id IN
                (SELECT message_id FROM events WHERE contact_id = ?2 AND message_id IS NOT NULL)",

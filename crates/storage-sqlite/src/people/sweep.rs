@@ -105,7 +105,7 @@ impl Piece<'_> {
             })
             .map_err(driver)?;
         for contact in late {
-            crate::recent::settle(self.connection, ContactId(contact))?;
+            crate::recent::settle(self.connection, None, ContactId(contact))?;
         }
         self.connection
             .prepare_cached(
@@ -170,7 +170,7 @@ impl Piece<'_> {
         // What arrived lately does not lie in the histories yet.
         let mut busy = Vec::new();
         for id in &ids {
-            crate::recent::settle(self.connection, *id)?;
+            crate::recent::settle(self.connection, None, *id)?;
             let since: bool = self
                 .connection
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM events WHERE contact_id = ?1 AND at >= ?2)")

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
+use model::ContactId;
 use rusqlite::Connection;
 use storage::Result;
 
@@ -57,7 +58,7 @@ pub(super) struct Index {
     sealed: i64,
     /// Up to here rows are in it.
     up_to: i64,
-    /// Those up to `sealed`, while they are moved.
+    /// Those up to `sealed`, until their rows are gone.
     old: Option<Part>,
     new: Part,
 }
@@ -78,16 +79,16 @@ impl Index {
         }
         self.forget_taken(connection, state.epoch)?;
         if state.sealed > self.sealed {
-            if state.phase < Phase::Rows {
+            if state.phase < Phase::Done {
                 self.read(connection, state.sealed)?;
             }
             self.up_to = self.up_to.max(state.sealed);
             self.old = Some(std::mem::take(&mut self.new));
             self.sealed = state.sealed;
         }
-        if state.phase >= Phase::Rows {
+        if state.phase == Phase::Done {
             self.old = None;
-        } else if self.old.is_none() {
+        } else if state.phase < Phase::Rows && self.old.is_none() {
             return Ok(false);
         }
         self.read(connection, state.newest)?;
@@ -154,6 +155,13 @@ impl Index {
         range.into_iter().flat_map(|range| {
             self.parts().flat_map(move |part| part.histories.range(range.clone())).map(mark)
         })
+    }
+
+    /// The numbers of a contact's rows up to a number, and that number. Some may have been taken or moved since; rows of
+    /// later ones are not in it.
+    pub(super) fn of_contact(&self, contact: ContactId) -> (Vec<i64>, i64) {
+        let own = self.histories(&(contact.0..=contact.0), i64::MIN);
+        (own.map(|mark| mark.no).collect(), self.up_to)
     }
 
     /// Events with a product.

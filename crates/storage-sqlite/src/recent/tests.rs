@@ -55,9 +55,21 @@ async fn a_snapshot_of_the_past_is_whole() {
     for number in 0..60 {
         arrive(&db, number).await;
         if number % 7 == 6 {
-            db.write(Urgency::Normal, move |transaction| settle(transaction, ContactId(number % 4)))
-                .await
-                .unwrap();
+            // With and without the index.
+            let caches = db.caches();
+            db.write(Urgency::Normal, move |transaction| {
+                let recent = (number % 2 == 0).then_some(&caches.recent);
+                settle(transaction, recent, ContactId(number % 4))?;
+                let left: i64 = transaction
+                    .query_row("SELECT count(*) FROM recent_events WHERE contact_id = ?1", [number % 4], |row| {
+                        row.get(0)
+                    })
+                    .map_err(driver)?;
+                assert_eq!(left, 0, "no row of it stays, moved or not");
+                Ok(())
+            })
+            .await
+            .unwrap();
         }
         let reader = Connection::open(db.path()).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM counters").unwrap();
