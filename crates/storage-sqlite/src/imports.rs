@@ -43,7 +43,8 @@ impl ImportStore for Sqlite {
             batch.codes().iter().map(|code| caches.products.get(code).map(ProductId)).collect();
         // What happens now goes before everything else; a file of the past after it.
         let urgency = if batch.live { Urgency::Urgent } else { Urgency::Bulk };
-        let (outcome, named) = self.write(urgency, move |transaction| run(transaction, &caches, batch, known)).await?;
+        let (outcome, named) =
+            self.write(urgency, move |transaction| run(transaction, &caches, batch, known)).await?;
         self.caches().products.add(named);
         Ok(outcome)
     }

@@ -61,9 +61,11 @@ async fn a_snapshot_of_the_past_is_whole() {
                 let recent = (number % 2 == 0).then_some(&caches.recent);
                 settle(transaction, recent, ContactId(number % 4))?;
                 let left: i64 = transaction
-                    .query_row("SELECT count(*) FROM recent_events WHERE contact_id = ?1", [number % 4], |row| {
-                        row.get(0)
-                    })
+                    .query_row(
+                        "SELECT count(*) FROM recent_events WHERE contact_id = ?1",
+                        [number % 4],
+                        |row| row.get(0),
+                    )
                     .map_err(driver)?;
                 assert_eq!(left, 0, "no row of it stays, moved or not");
                 Ok(())
