@@ -188,7 +188,8 @@ pub(crate) fn edit(
 ) -> Result<Edited> {
     let mut batch = ImportBatch::new(now);
     batch.live = true;
-    let mut work = Work::begin(connection, &batch, Vec::new())?;
+    let caches = Caches::default();
+    let mut work = Work::begin(connection, &caches, &batch, Vec::new())?;
     let edited = work.edit(before, after)?;
     if let Some(queue) = work.queue.take() {
         queue.close(connection)?;

@@ -160,7 +160,8 @@ impl Index {
     /// The numbers of a contact's rows up to a number, and that number. Some may have been taken or moved since; rows of
     /// later ones are not in it.
     pub(super) fn of_contact(&self, contact: ContactId) -> (Vec<i64>, i64) {
-        let own = self.histories(&(contact.0..=contact.0), i64::MIN);
+        let contacts = contact.0..=contact.0;
+        let own = self.histories(&contacts, i64::MIN);
         (own.map(|mark| mark.no).collect(), self.up_to)
     }
 
