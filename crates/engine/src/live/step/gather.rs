@@ -200,7 +200,7 @@ impl<S: Storage> Batch<'_, S> {
     }
 
     /// When an enrolment rings of whose version nothing is known but that it waits. What is due already rings when the
-    /// version can be compiled again: see [`super::mended`].
+    /// version can be compiled again: see [`super::super::mended`].
     fn due_later(&self, enrolment: &LiveEnrolment) -> Option<Timestamp> {
         let run = Run::resume(journey::Person::default(), enrolment.state.as_ref()?)?;
         run.due().filter(|due| *due > self.now)
